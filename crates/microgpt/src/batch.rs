@@ -1,0 +1,135 @@
+//! Tokens -> what one step works on: inputs, targets and where each document begins. Ragged: nothing is padded.
+
+use crate::{documents::Documents, error::Error, token::Tokenizer};
+
+/// One document's part of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Its first row.
+    pub start: usize,
+    /// How many rows it has.
+    pub len: usize,
+    /// How many of its tokens came in earlier batches, and are remembered (decoding); 0 in training.
+    pub past: usize,
+    /// Where its past is remembered (decoding).
+    pub lane: usize,
+}
+
+/// The rows of one step: documents one after the other, a row for each token that has something to predict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// The token of each row.
+    pub tokens: Vec<u32>,
+    /// Its position in its document.
+    pub positions: Vec<u32>,
+    /// The token that comes after it; empty where nothing is to be learnt.
+    pub targets: Vec<u32>,
+    /// Which rows belong together: attention stays within a segment.
+    pub segments: Vec<Segment>,
+    /// By how many rows the loss is to be divided: those of this batch, and of any that are summed with it.
+    pub loss_rows: usize,
+    /// Are the keys and values of earlier batches remembered (decoding), or is each segment a whole document?
+    pub decoding: bool,
+}
+
+impl Batch {
+    /// Empties it; the memory stays.
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.positions.clear();
+        self.targets.clear();
+        self.segments.clear();
+        self.loss_rows = 0;
+        self.decoding = false;
+    }
+
+    /// How many rows there are: T.
+    pub fn rows(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Adds a document to learn from: `tokens` with BOS at both ends, of which at most `block_size` are predicted.
+    pub fn push_document(&mut self, tokens: &[u32], block_size: usize) {
+        let len = block_size.min(tokens.len().saturating_sub(1));
+        self.push_segment(&tokens[..len], 0, 0);
+        self.targets.extend_from_slice(&tokens[1..len + 1]);
+        self.loss_rows += len;
+    }
+
+    /// Adds tokens that continue what `lane` remembers: `past` tokens are there already.
+    pub fn push_segment(&mut self, tokens: &[u32], past: usize, lane: usize) {
+        self.segments.push(Segment { start: self.rows(), len: tokens.len(), past, lane });
+        self.positions.extend((past..past + tokens.len()).map(|p| p as u32));
+        self.tokens.extend_from_slice(tokens);
+    }
+
+    /// The longest context that a row of it sees: its own segment and that segment's past.
+    pub fn longest(&self) -> usize {
+        self.segments.iter().map(|s| s.past + s.len).max().unwrap_or(0)
+    }
+}
+
+/// Documents and their alphabet, to make batches from.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// The documents, in the order in which they are learnt.
+    pub documents: Documents,
+    /// Their alphabet.
+    pub tokenizer: Tokenizer,
+    line: Vec<u32>,
+}
+
+impl Corpus {
+    /// The documents with a tokenizer of their own alphabet.
+    pub fn new(documents: Documents) -> Corpus {
+        let tokenizer = Tokenizer::of(&documents);
+        Corpus { documents, tokenizer, line: Vec::new() }
+    }
+
+    /// The documents with the tokenizer of a model that exists.
+    ///
+    /// # Errors
+    /// A document with a character that the tokenizer does not know.
+    pub fn with_tokenizer(documents: Documents, tokenizer: Tokenizer) -> Result<Corpus, Error> {
+        let mut line = Vec::new();
+        for (i, document) in documents.iter().enumerate() {
+            line.clear();
+            tokenizer
+                .encode_into(document, &mut line)
+                .map_err(|error| error.at(format!("document {}", i + 1)))?;
+        }
+        Ok(Corpus { documents, tokenizer, line })
+    }
+
+    /// Fills `batch` with `count` documents from place `first` on, beginning again at the end.
+    pub fn fill(&mut self, batch: &mut Batch, first: usize, count: usize, block_size: usize) {
+        batch.clear();
+        for i in first..first + count {
+            let document = self.documents.get(i % self.documents.len());
+            self.line.clear();
+            self.line.push(self.tokenizer.bos());
+            self.tokenizer.encode_into(document, &mut self.line).expect("the alphabet of the documents");
+            self.line.push(self.tokenizer.bos());
+            batch.push_document(&self.line, block_size);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_stand_one_after_the_other_and_long_ones_are_cut() {
+        let mut corpus = Corpus::new(Documents::from_lines("ab\nabcde\nc".into()).unwrap());
+        let mut batch = Batch::default();
+        corpus.fill(&mut batch, 1, 3, 4);
+        let bos = corpus.tokenizer.bos();
+        assert_eq!(batch.tokens, [bos, 0, 1, 2, bos, 2, bos, 0, 1]);
+        assert_eq!(batch.targets, [0, 1, 2, 3, 2, bos, 0, 1, bos]);
+        assert_eq!(batch.positions, [0, 1, 2, 3, 0, 1, 0, 1, 2]);
+        let starts: Vec<(usize, usize)> = batch.segments.iter().map(|s| (s.start, s.len)).collect();
+        assert_eq!(starts, [(0, 4), (4, 2), (6, 3)]);
+        assert_eq!((batch.loss_rows, batch.longest()), (9, 4));
+    }
+}

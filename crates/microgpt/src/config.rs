@@ -1,0 +1,263 @@
+//! Every knob, in one list. Flags, files, help and checks follow from it.
+
+use crate::activation::Activation;
+use crate::choices::{Choice, nearest};
+use crate::error::Error;
+use crate::schedule::Schedule;
+
+/// A setting as text and back: what a knob's type has to offer.
+trait Setting: Sized {
+    /// What to write for it in help: `N`, `X`, or the names to choose from.
+    fn values() -> String;
+    fn read(text: &str) -> Result<Self, String>;
+    fn write(&self) -> String;
+}
+
+impl Setting for usize {
+    fn values() -> String {
+        "N".into()
+    }
+    fn read(text: &str) -> Result<usize, String> {
+        let digits: String = text.chars().filter(|&c| c != '_').collect();
+        digits.parse().map_err(|_| format!("expected a whole number, found {text:?}"))
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for u64 {
+    fn values() -> String {
+        "N".into()
+    }
+    fn read(text: &str) -> Result<u64, String> {
+        text.parse().map_err(|_| format!("expected a whole number from 0 to 2^64 - 1, found {text:?}"))
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for f64 {
+    fn values() -> String {
+        "X".into()
+    }
+    fn read(text: &str) -> Result<f64, String> {
+        match text.parse::<f64>() {
+            Ok(x) if x.is_finite() => Ok(x),
+            _ => Err(format!("expected a number, found {text:?}")),
+        }
+    }
+    fn write(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Setting for bool {
+    fn values() -> String {
+        "true|false".into()
+    }
+    fn read(text: &str) -> Result<bool, String> {
+        text.parse().map_err(|_| format!("expected true or false, found {text:?}"))
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl<C: Choice> Setting for C {
+    fn values() -> String {
+        C::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>().join("|")
+    }
+    fn read(text: &str) -> Result<C, String> {
+        C::parse(text)
+            .map_err(|error| error.to_string().trim_start_matches(&format!("{}: ", C::WHAT)).to_string())
+    }
+    fn write(&self) -> String {
+        self.name().to_string()
+    }
+}
+
+/// One setting of the list, for whoever makes flags, forms or files of it.
+#[derive(Debug, Clone)]
+pub struct Knob {
+    /// `n_layer`; a flag writes it with `-`.
+    pub name: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+    /// The heading it belongs under: `model`, `training` or `sampling`.
+    pub group: &'static str,
+    /// What may be given: `N`, `X`, `true|false`, or names.
+    pub values: String,
+    /// Does it stand without quotes in a file (numbers and truth values)?
+    pub bare: bool,
+}
+
+macro_rules! knobs {
+    ($( $group:literal { $( $(#[doc = $help:literal])+ $name:ident: $Type:ty = $default:expr ),+ $(,)? } )+) => {
+        /// Every setting of a model, its training and its samples. The default is the preset `microgpt`.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config { $($( $(#[doc = $help])+ pub $name: $Type, )+)+ }
+
+        impl Default for Config {
+            fn default() -> Config {
+                Config { $($( $name: $default, )+)+ }
+            }
+        }
+
+        impl Config {
+            /// The list of all settings.
+            pub fn knobs() -> Vec<Knob> {
+                vec![$($( Knob {
+                    name: stringify!($name),
+                    help: concat!($($help),+).trim_ascii(),
+                    group: $group,
+                    values: <$Type as Setting>::values(),
+                    bare: !<$Type as Setting>::values().contains('|') || <$Type as Setting>::values() == "true|false",
+                }, )+)+]
+            }
+
+            /// Changes the setting `name` (with `_` or `-`) to what `value` says.
+            ///
+            /// # Errors
+            /// An unknown name (the error says which is nearest), or a value that is none.
+            pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+                let wanted = name.replace('-', "_");
+                let of = |error| Error::config(format!("{name}: {error}"));
+                match wanted.as_str() {
+                    $($( stringify!($name) => self.$name = Setting::read(value).map_err(of)?, )+)+
+                    _ => {
+                        let names = [$($( stringify!($name) ),+),+];
+                        let hint = nearest(&wanted, &names).map(|n| format!("; did you mean {n}?"));
+                        return Err(Error::config(format!("{name}: no such setting{}", hint.unwrap_or_default())));
+                    }
+                }
+                Ok(())
+            }
+
+            /// The setting `name` as text, such that [`Config::set`] reads it back to the same bits.
+            pub fn get(&self, name: &str) -> Option<String> {
+                match name.replace('-', "_").as_str() {
+                    $($( stringify!($name) => Some(self.$name.write()), )+)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+knobs! {
+    "model" {
+        /// Layers: how many times the tokens look around and think
+        n_layer: usize = 1,
+        /// Heads of attention in a layer; must divide n_embd
+        n_head: usize = 4,
+        /// Channels: how many numbers describe a token
+        n_embd: usize = 16,
+        /// The longest context: how many tokens the model sees at once
+        block_size: usize = 8,
+        /// The MLP's function
+        activation: Activation = Activation::SquaredRelu,
+        /// Standard deviation of the first weights
+        init_std: f64 = 0.02,
+        /// Begin with zeros where a layer writes into the stream (attn_wo, mlp_fc2)
+        zero_init: bool = true,
+    }
+    "training" {
+        /// How many steps to train
+        steps: usize = 500,
+        /// Documents in a step
+        batch_size: usize = 1,
+        /// The highest learning rate
+        lr: f64 = 0.01,
+        /// How it changes over the steps
+        schedule: Schedule = Schedule::Cosine,
+        /// Adam: how slowly its mean of the gradients changes
+        beta1: f64 = 0.9,
+        /// Adam: how slowly its mean of their squares changes
+        beta2: f64 = 0.95,
+        /// Adam: what keeps it from dividing by zero
+        eps: f64 = 1e-8,
+        /// Where chance begins: the same seed gives the same run, to the last bit
+        seed: u64 = 42,
+    }
+    "sampling" {
+        /// Below 1, what is likely becomes likelier; above, less so
+        temperature: f64 = 0.5,
+        /// How many samples to print
+        samples: usize = 20,
+    }
+}
+
+impl Config {
+    /// Is every setting possible, alone and with the others?
+    ///
+    /// # Errors
+    /// The first that is not: what was expected, what was found.
+    pub fn validate(&self) -> Result<(), Error> {
+        let check = |ok: bool, name: &str, expected: &str| {
+            let found = self.get(name).unwrap_or_default();
+            if ok {
+                Ok(())
+            } else {
+                Err(Error::config(format!("{name}: expected {expected}, found {found}")))
+            }
+        };
+        for name in ["n_layer", "n_head", "n_embd", "block_size", "steps", "batch_size"] {
+            check(self.get(name).as_deref() != Some("0"), name, "at least 1")?;
+        }
+        check(
+            self.n_embd.is_multiple_of(self.n_head),
+            "n_embd",
+            &format!("a multiple of n_head ({})", self.n_head),
+        )?;
+        check(self.init_std >= 0.0, "init_std", "at least 0")?;
+        check(self.lr >= 0.0, "lr", "at least 0")?;
+        check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;
+        check((0.0..1.0).contains(&self.beta2), "beta2", "at least 0 and less than 1")?;
+        check(self.eps > 0.0, "eps", "more than 0")?;
+        check(self.temperature > 0.0, "temperature", "more than 0")?;
+        let size = self.n_embd as f64 * self.n_embd as f64 * 12.0 * self.n_layer as f64;
+        check(size < 1e11, "n_embd", "a model of less than 100 billion parameters")?;
+        check((self.block_size as f64) < 1e8, "block_size", "less than 100 million")
+    }
+
+    /// Channels of one head.
+    pub fn head_dim(&self) -> usize {
+        self.n_embd / self.n_head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_read_back_as_it_was_written() {
+        let config = Config { lr: 0.1 + 0.2, eps: 1e-300, seed: u64::MAX, ..Config::default() };
+        let mut again = Config { n_layer: 9, samples: 1, activation: Activation::Relu, ..Config::default() };
+        for knob in Config::knobs() {
+            again.set(knob.name, &config.get(knob.name).unwrap()).unwrap();
+        }
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn errors_name_the_setting_what_was_expected_and_what_was_found() {
+        let mut config = Config::default();
+        let error = |config: &mut Config, name: &str, value: &str| {
+            config.set(name, value).and_then(|()| config.validate()).unwrap_err().to_string()
+        };
+        assert_eq!(error(&mut config, "n_haed", "4"), "n_haed: no such setting; did you mean n_head?");
+        assert_eq!(error(&mut config, "lr", "fast"), "lr: expected a number, found \"fast\"");
+        assert_eq!(error(&mut config, "lr", "-0.1"), "lr: expected at least 0, found -0.1");
+        config.set("lr", "0.1").unwrap();
+        assert_eq!(error(&mut config, "n-head", "3"), "n_embd: expected a multiple of n_head (3), found 16");
+        config.set("n_head", "4").unwrap();
+        assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
+        assert_eq!(
+            error(&mut config, "activation", "rleu"),
+            "activation: expected one of squared_relu, relu, found \"rleu\" (did you mean relu?)"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Text -> documents: a line each, in a random order.
+
+use crate::{error::Error, rng::Rng};
+use std::ops::Range;
+
+/// The documents of a text, without copies: the text and where in it each document stands.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    text: String,
+    spans: Vec<Range<usize>>,
+}
+
+impl Documents {
+    /// A document per line. Blanks at both ends of a line are dropped, then empty lines; what stands twice counts twice.
+    ///
+    /// Lines end with `\n`, `\r\n` or `\r`, and with nothing else.
+    ///
+    /// # Errors
+    /// A text without a document.
+    ///
+    /// ```
+    /// let docs = microgpt::documents::Documents::from_lines(" emma\r\n\n olivia ".into()).unwrap();
+    /// assert_eq!(docs.iter().collect::<Vec<_>>(), ["emma", "olivia"]);
+    /// ```
+    pub fn from_lines(text: String) -> Result<Documents, Error> {
+        let start = text.as_ptr() as usize;
+        let lines = text.split(['\n', '\r']).map(|line| line.trim_matches(is_blank));
+        let spans: Vec<Range<usize>> = lines
+            .filter(|doc| !doc.is_empty())
+            .map(|doc| {
+                let at = doc.as_ptr() as usize - start;
+                at..at + doc.len()
+            })
+            .collect();
+        if spans.is_empty() {
+            let found = if text.is_empty() { "an empty text" } else { "nothing but blank lines" };
+            return Err(Error::text(format!("expected a document per line, found {found}")));
+        }
+        Ok(Documents { text, spans })
+    }
+
+    /// The same for bytes, which must be UTF-8.
+    ///
+    /// # Errors
+    /// Bytes that are no UTF-8: the error names the first bad byte, its place and its line. A text without a document.
+    pub fn from_utf8(bytes: Vec<u8>) -> Result<Documents, Error> {
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            let bytes = error.as_bytes();
+            let line = 1 + bytes[..at].iter().filter(|&&b| b == b'\n').count();
+            Error::text(format!(
+                "expected UTF-8 text, found byte 0x{:02x} at offset {at} (line {line})",
+                bytes[at]
+            ))
+        })?;
+        Documents::from_lines(text)
+    }
+
+    /// Puts the documents in a random order.
+    pub fn shuffle(&mut self, rng: &mut Rng) {
+        rng.shuffle(&mut self.spans);
+    }
+
+    /// How many there are; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "there is always a document")]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Document `i`.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    pub fn get(&self, i: usize) -> &str {
+        &self.text[self.spans[i].clone()]
+    }
+
+    /// All documents in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.spans.iter().map(|span| &self.text[span.clone()])
+    }
+}
+
+/// What Python's `strip` drops: Unicode white space, and four old separators that Rust leaves.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Vec<String> {
+        Documents::from_lines(text.into()).unwrap().iter().map(String::from).collect()
+    }
+
+    #[test]
+    fn lines_are_split_and_stripped_as_python_does() {
+        assert_eq!(parse("a\rb\r\nc\n\n"), ["a", "b", "c"]);
+        assert_eq!(parse("\u{a0}\u{2003}\x1f a b \t\n"), ["a b"]);
+        // Neither a line's end nor a blank to strip.
+        assert_eq!(parse("\u{feff}a\u{85}b\u{2028}c\x0bd"), ["\u{feff}a\u{85}b\u{2028}c\x0bd"]);
+    }
+
+    #[test]
+    fn errors_say_what_was_found_and_where() {
+        let error = |bytes: &[u8]| Documents::from_utf8(bytes.to_vec()).unwrap_err().to_string();
+        assert_eq!(error(b"ab\nc\xffd"), "expected UTF-8 text, found byte 0xff at offset 4 (line 2)");
+        assert_eq!(error(b""), "expected a document per line, found an empty text");
+        assert_eq!(error(b" \n\t\n"), "expected a document per line, found nothing but blank lines");
+    }
+}

@@ -1,0 +1,17 @@
+//! The GPT that hides nothing.
+//!
+//! The modules in the order in which data meets them; each uses only those above it.
+
+pub mod error;
+#[macro_use]
+pub mod choices;
+pub mod rng;
+pub mod documents;
+pub mod token;
+pub mod batch;
+pub mod activation;
+pub mod schedule;
+pub mod config;
+
+pub use config::Config;
+pub use error::{Error, ErrorKind};
