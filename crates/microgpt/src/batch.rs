@@ -11,8 +11,8 @@ pub struct Segment {
     pub len: usize,
     /// How many of its tokens came in earlier batches, and are remembered (decoding); 0 in training.
     pub past: usize,
-    /// Where its past is remembered (decoding).
-    pub lane: usize,
+    /// The first row of where its keys and values are remembered (decoding).
+    pub memory: usize,
 }
 
 /// The rows of one step: documents one after the other, a row for each token that has something to predict.
@@ -56,9 +56,9 @@ impl Batch {
         self.loss_rows += len;
     }
 
-    /// Adds tokens that continue what `lane` remembers: `past` tokens are there already.
-    pub fn push_segment(&mut self, tokens: &[u32], past: usize, lane: usize) {
-        self.segments.push(Segment { start: self.rows(), len: tokens.len(), past, lane });
+    /// Adds tokens after `past` others, whose keys and values are remembered from row `memory` on.
+    pub fn push_segment(&mut self, tokens: &[u32], past: usize, memory: usize) {
+        self.segments.push(Segment { start: self.rows(), len: tokens.len(), past, memory });
         self.positions.extend((past..past + tokens.len()).map(|p| p as u32));
         self.tokens.extend_from_slice(tokens);
     }

@@ -1,6 +1,5 @@
 //! Step -> learning rate.
 
-use crate::choices;
 use std::f64::consts::PI;
 
 choices! {

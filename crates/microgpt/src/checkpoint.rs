@@ -1,0 +1,73 @@
+//! State <-> named slices. No files here: whoever keeps them reads and writes these.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::layout::Matrix;
+use crate::model::gpt::Gpt;
+use crate::real::Real;
+use crate::rng::RngState;
+use crate::token::Tokenizer;
+
+/// A model in training, whole: from this it goes on to the same bits as if it had never stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint<R> {
+    /// The settings.
+    pub config: Config,
+    /// The alphabet.
+    pub chars: Vec<char>,
+    /// How many steps have been made; the next documents follow from it.
+    pub step: usize,
+    /// Where chance is.
+    pub rng: RngState,
+    /// The parameters, in the order of the layout.
+    pub params: Vec<R>,
+    /// Adam's running mean of the gradients.
+    pub m: Vec<R>,
+    /// Adam's running mean of their squares.
+    pub v: Vec<R>,
+}
+
+impl<R: Real> Checkpoint<R> {
+    /// The model that it is of.
+    ///
+    /// # Errors
+    /// Settings that cannot be, an alphabet that is none, or slices of another length than the model's.
+    pub fn model(&self) -> Result<Gpt, Error> {
+        self.config.validate().map_err(|error| Error::checkpoint(error.to_string()))?;
+        let tokenizer = self.tokenizer()?;
+        let model = Gpt::new(&self.config, tokenizer.vocab_size());
+        for (name, slice) in [("parameters", &self.params), ("m", &self.m), ("v", &self.v)] {
+            if slice.len() != model.layout.len() {
+                let (expected, found) = (model.layout.len(), slice.len());
+                return Err(Error::checkpoint(format!("{name}: expected {expected} numbers, found {found}")));
+            }
+            if let Some(bad) = slice.iter().position(|x| !x.to_f64().is_finite()) {
+                let place = model.layout.locate(bad).map(|(m, row, col)| format!("{}[{row}, {col}]", m.name));
+                let (place, found) = (place.unwrap_or_default(), slice[bad]);
+                return Err(Error::checkpoint(format!(
+                    "{name}: expected numbers, found {found:?} at {place}"
+                )));
+            }
+        }
+        Ok(model)
+    }
+
+    /// The alphabet.
+    ///
+    /// # Errors
+    /// Characters that are not in order, or stand twice.
+    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        match self.chars.windows(2).find(|pair| pair[0] >= pair[1]) {
+            Some(pair) => {
+                let found = format!("{:?} before {:?}", pair[0], pair[1]);
+                Err(Error::checkpoint(format!("tokenizer: expected characters in order, found {found}")))
+            }
+            None => Ok(Tokenizer::new(self.chars.iter().copied())),
+        }
+    }
+}
+
+/// The numbers of one matrix in a flat slice of the layout.
+pub fn slice_of<'a, R>(matrix: &Matrix, flat: &'a [R]) -> &'a [R] {
+    &flat[matrix.range()]
+}

@@ -1,0 +1,3 @@
+//! What computes: one model, several engines.
+
+pub mod scalar;

@@ -1,0 +1,223 @@
+//! How each operation hands its gradient on: for every number, the local derivative times the gradient, added to
+//! that of each operand. Numbers go from last to first, as microgpt.py's walk does.
+
+use super::{Fault, Stored, Tape};
+use crate::real::pow;
+use crate::tensor::{Id, Op, Order};
+
+impl Tape {
+    pub(super) fn backward(&mut self, loss: Id) {
+        let loss = self.get(loss);
+        assert_eq!(loss.shape.len(), 1, "backward: expected one number, found {}", loss.shape);
+        // The parameters keep what they have; all that comes after them starts from 0.
+        self.grads.truncate(self.num_params);
+        self.grads.resize(self.values.len(), 0.0);
+        self.grads[loss.start] = 1.0;
+        for i in (0..self.tensors.len()).rev() {
+            self.hand_on(self.tensors[i]);
+        }
+    }
+
+    fn hand_on(&mut self, y: Stored) {
+        let fault = self.fault;
+        match y.op {
+            // The numbers are another tensor's, and so is their gradient.
+            Op::Param { .. } | Op::Columns { .. } => {}
+            Op::Remember { .. } => panic!("backward: decoding keeps no gradient"),
+            Op::Gather { w, by } => {
+                let w = self.get(w);
+                for r in (0..y.shape.rows).rev() {
+                    let to = w.at(by.of(&self.batch)[r] as usize, 0);
+                    for c in 0..y.shape.cols {
+                        self.grads[to + c] += self.grads[y.at(r, c)];
+                    }
+                }
+            }
+            Op::Pick { x, by } => {
+                let x = self.get(x);
+                for r in (0..y.shape.rows).rev() {
+                    self.grads[x.at(r, by.of(&self.batch)[r] as usize)] += self.grads[y.at(r, 0)];
+                }
+            }
+            Op::Add(a, b) => {
+                let (a, b) = (self.get(a), self.get(b));
+                self.each_back(y, |_, grads, r, c, g| {
+                    grads[a.at(r, c)] += g;
+                    grads[b.at(r, c)] += g;
+                });
+            }
+            Op::Mul(a, b) => {
+                let (a, b) = (self.get(a), self.get(b));
+                let wide = b.shape.cols > 1;
+                self.each_back(y, |values, grads, r, c, g| {
+                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
+                    grads[a] += values[b] * g;
+                    grads[b] += values[a] * g;
+                });
+            }
+            Op::Div(a, b) => {
+                let (a, b) = (self.get(a), self.get(b));
+                for r in (0..y.shape.rows).rev() {
+                    let local = |x: f64| (pow(x, -1.0), -pow(x, -2.0));
+                    let (mut inverse, mut slope) = local(self.values[b.at(r, 0)]);
+                    for c in (0..y.shape.cols).rev() {
+                        let to = b.at(r, if b.shape.cols > 1 { c } else { 0 });
+                        if b.shape.cols > 1 {
+                            (inverse, slope) = local(self.values[to]);
+                        }
+                        let g = self.grads[y.at(r, c)];
+                        self.grads[a.at(r, c)] += inverse * g;
+                        self.grads[to] += slope * (self.values[a.at(r, c)] * g);
+                    }
+                }
+            }
+            Op::Affine { x, scale, .. } => {
+                let x = self.get(x);
+                self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += scale * g);
+            }
+            Op::Pow { exponent: -0.5, .. } if fault == Some(Fault::NormOffTape) => {}
+            Op::Pow { x, exponent } => {
+                let x = self.get(x);
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += (exponent * pow(values[x.at(r, c)], exponent - 1.0)) * g;
+                });
+            }
+            Op::Exp(x) => {
+                let x = self.get(x);
+                self.each_back(y, |values, grads, r, c, g| grads[x.at(r, c)] += values[y.at(r, c)] * g);
+            }
+            Op::Ln(x) => {
+                let x = self.get(x);
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += (1.0 / values[x.at(r, c)]) * g
+                });
+            }
+            Op::Activate { x, f } => {
+                let x = self.get(x);
+                let part = if fault == Some(Fault::Derivative) { 0.5 } else { 1.0 };
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += part * f.derivative(values[x.at(r, c)]) * g;
+                });
+            }
+            Op::OffMax(x) => {
+                let x = self.get(x);
+                self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += g);
+            }
+            Op::Sum(x) => {
+                let x = self.get(x);
+                for r in (0..y.shape.rows).rev() {
+                    let g = self.grads[y.at(r, 0)];
+                    self.grads[x.row(r)].iter_mut().for_each(|dx| *dx += g);
+                }
+            }
+            Op::Total(x) => {
+                let x = self.get(x);
+                let g = self.grads[y.start];
+                for r in (0..x.shape.rows).rev() {
+                    self.grads[x.row(r)].iter_mut().for_each(|dx| *dx += g);
+                }
+            }
+            Op::Dot(a, b) => {
+                let (a, b) = (self.get(a), self.get(b));
+                for r in (0..y.shape.rows).rev() {
+                    let g = self.grads[y.at(r, 0)];
+                    for c in (0..a.shape.cols).rev() {
+                        self.grads[a.at(r, c)] += self.values[b.at(r, c)] * g;
+                        self.grads[b.at(r, c)] += self.values[a.at(r, c)] * g;
+                    }
+                }
+            }
+            Op::Linear { x, w } => self.linear_back(y, self.get(x), self.get(w)),
+            Op::Scores { q, k, heads } => {
+                let (q, k) = (self.get(q), self.get(k));
+                let d = q.shape.cols / heads;
+                for segment in self.batch.segments.iter().rev() {
+                    for p in (0..segment.len).rev() {
+                        let (first, seen) = self.context(segment, p);
+                        for (h, s) in (0..heads).flat_map(|h| (0..seen).rev().map(move |s| (h, s))) {
+                            let g = self.grads[y.at((segment.start + p) * heads + h, s)];
+                            let (q, k) = (q.at(segment.start + p, h * d), k.at(first + s, h * d));
+                            let heard = fault != Some(Fault::StaleKv) || s == segment.past + p;
+                            for j in 0..d {
+                                self.grads[q + j] += self.values[k + j] * g;
+                                if heard {
+                                    self.grads[k + j] += self.values[q + j] * g;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, heads } => {
+                let (a, v) = (self.get(a), self.get(v));
+                let d = v.shape.cols / heads;
+                for segment in self.batch.segments.iter().rev() {
+                    for p in (0..segment.len).rev() {
+                        let (first, seen) = self.context(segment, p);
+                        let row = segment.start + p;
+                        for c in (0..v.shape.cols).rev() {
+                            let g = self.grads[y.at(row, c)];
+                            let weights = a.at(row * heads + c / d, 0);
+                            for s in 0..seen {
+                                let v = v.at(first + s, c);
+                                self.grads[weights + s] += self.values[v] * g;
+                                if fault != Some(Fault::StaleKv) || s == segment.past + p {
+                                    self.grads[v] += self.values[weights + s] * g;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            Op::RmsNorm(_) | Op::Attention { .. } | Op::CrossEntropy(_) => {
+                unreachable!("the scalar engine has no shortcuts")
+            }
+        }
+    }
+
+    /// Hands on the gradient `g` of each number of `y`, from last to first.
+    fn each_back(&mut self, y: Stored, f: impl Fn(&[f64], &mut [f64], usize, usize, f64)) {
+        let (before, after) = self.grads.split_at_mut(y.start);
+        for r in (0..y.shape.rows).rev() {
+            for c in (0..y.shape.cols).rev() {
+                f(&self.values, before, r, c, after[r * y.stride + c]);
+            }
+        }
+    }
+
+    /// For each output: dw += x g, dx += w g. The order of the outputs matters for dx alone.
+    fn linear_back(&mut self, y: Stored, x: Stored, w: Stored) {
+        let outputs = y.shape.cols;
+        for r in (0..y.shape.rows).rev() {
+            let mut output = |o: usize| {
+                let g = self.grads[y.at(r, o)];
+                let (w_row, x_row) = (w.row(o), x.row(r));
+                // Parameters stand before all tensors, which lets the two gradients be changed together.
+                let (dw, dx) = self.grads.split_at_mut(x_row.start);
+                let (dw, dx) = (&mut dw[w_row.clone()], &mut dx[..w_row.len()]);
+                let (w, x) = (&self.values[w_row], &self.values[x_row]);
+                for i in 0..w.len() {
+                    dw[i] += x[i] * g;
+                    dx[i] += w[i] * g;
+                }
+            };
+            match y.order {
+                None => (0..outputs).rev().for_each(output),
+                Some(Order::Heads(d)) => {
+                    // Columns: queries of all heads, then keys, then values. A head meets its own q, k, v.
+                    let part = outputs / 3;
+                    for first in (0..part).step_by(d).rev() {
+                        for start in [2 * part + first, part + first, first] {
+                            (start..start + d).rev().for_each(&mut output);
+                        }
+                    }
+                }
+                Some(Order::TargetFirst) => {
+                    let target = self.batch.targets[r] as usize;
+                    (0..outputs).rev().filter(|&o| o != target).for_each(&mut output);
+                    output(target);
+                }
+            }
+        }
+    }
+}

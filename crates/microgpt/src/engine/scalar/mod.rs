@@ -1,0 +1,213 @@
+//! The reference: f64, every number of every tensor a place of its own in one flat memory, beside its gradient.
+//!
+//! It never fuses and never reorders: it *is* the definition, and gives the bits of microgpt.py. There, a walk from
+//! the loss finds the order in which gradients add up. Here the tensors are gone through backwards, and each
+//! operation's numbers from last to first; this is that same order, but for two places where the walk meets the
+//! outputs of a linear map in another order than they stand in: the queries, keys and values of each head (see
+//! [`Order::Heads`]), and the target's logit, which is met first ([`Order::TargetFirst`]) and so comes last.
+
+use crate::batch::{Batch, Segment};
+use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
+use std::cell::{Ref, RefCell};
+
+mod backward;
+mod forward;
+
+choices! {
+    /// Mistakes found in published ports, to be planted on purpose: training goes on, and only a proof notices.
+    pub enum Fault: "fault" {
+        /// The activation's derivative is half of what it should be
+        Derivative = "derivative",
+        /// A token sees the one after it
+        Future = "future",
+        /// RMSNorm divides by a number that no gradient goes through
+        NormOffTape = "norm_off_tape",
+        /// Keys and values hear nothing from the tokens that looked back at them
+        StaleKv = "stale_kv",
+    }
+}
+
+/// The scalar engine.
+#[derive(Debug)]
+pub struct Scalar {
+    tape: RefCell<Tape>,
+}
+
+/// All numbers in one memory: parameters first, then what decoding remembers, then this step's tensors.
+#[derive(Debug, Default)]
+struct Tape {
+    values: Vec<f64>,
+    grads: Vec<f64>,
+    tensors: Vec<Stored>,
+    num_params: usize,
+    memory: Memory,
+    batch: Batch,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Memory {
+    slots: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl Memory {
+    fn slot_len(self) -> usize {
+        self.rows * self.cols
+    }
+}
+
+/// A tensor: where its numbers stand (row after row, `stride` apart), and what computed them.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    op: Op,
+    shape: Shape,
+    start: usize,
+    stride: usize,
+    order: Option<Order>,
+    label: Option<Label>,
+}
+
+impl Stored {
+    fn at(&self, row: usize, col: usize) -> usize {
+        self.start + row * self.stride + col
+    }
+
+    /// Where row `row` stands.
+    fn row(&self, row: usize) -> std::ops::Range<usize> {
+        let start = self.start + row * self.stride;
+        start..start + self.shape.cols
+    }
+}
+
+impl Scalar {
+    /// An engine with these parameters.
+    pub fn new(params: Vec<f64>) -> Scalar {
+        let num_params = params.len();
+        let grads = vec![0.0; num_params];
+        Scalar { tape: RefCell::new(Tape { values: params, grads, num_params, ..Tape::default() }) }
+    }
+
+    /// Makes a mistake from now on. For tests of the proof, and for people who want to see what it catches.
+    pub fn plant(&mut self, fault: Fault) {
+        self.tape.get_mut().fault = Some(fault);
+    }
+}
+
+impl Engine for Scalar {
+    fn eval(&self, op: Op, shape: Shape) -> Id {
+        self.tape.borrow_mut().eval(op, shape)
+    }
+
+    fn order(&self, tensor: Id, order: Order) {
+        let mut tape = self.tape.borrow_mut();
+        // The columns of a tensor are that tensor's numbers: it is the one whose outputs are met.
+        let mut id = tensor;
+        while let Op::Columns { x, .. } = tape.tensors[id.0 as usize].op {
+            id = x;
+        }
+        tape.tensors[id.0 as usize].order = Some(order);
+    }
+
+    fn label(&self, tensor: Id, label: Label) {
+        self.tape.borrow_mut().tensors[tensor.0 as usize].label = Some(label);
+    }
+
+    fn longest(&self) -> usize {
+        self.tape.borrow().batch.longest()
+    }
+
+    fn loss_rows(&self) -> usize {
+        self.tape.borrow().batch.loss_rows
+    }
+
+    fn memory_rows(&self) -> Option<usize> {
+        let tape = self.tape.borrow();
+        tape.batch.decoding.then_some(tape.memory.rows)
+    }
+
+    fn values(&self, tensor: Id) -> Vec<f64> {
+        let tape = self.tape.borrow();
+        let stored = &tape.tensors[tensor.0 as usize];
+        (0..stored.shape.rows).flat_map(|r| &tape.values[stored.row(r)]).copied().collect()
+    }
+
+    fn grads(&self, tensor: Id) -> Vec<f64> {
+        let tape = self.tape.borrow();
+        let stored = &tape.tensors[tensor.0 as usize];
+        (0..stored.shape.rows).flat_map(|r| &tape.grads[stored.row(r)]).copied().collect()
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        let tape = self.tape.borrow();
+        let node =
+            |(i, t): (usize, &Stored)| Node { id: Id(i as u32), op: t.op, shape: t.shape, label: t.label };
+        tape.tensors.iter().enumerate().map(node).collect()
+    }
+}
+
+impl Learner<f64> for Scalar {
+    fn begin(&mut self, batch: &Batch) {
+        let tape = self.tape.get_mut();
+        tape.forget();
+        tape.grads.truncate(tape.num_params);
+        tape.grads.fill(0.0);
+        tape.batch.clone_from(batch);
+    }
+
+    fn backward(&mut self, loss: Id) {
+        self.tape.get_mut().backward(loss);
+    }
+
+    fn params(&self) -> Ref<'_, [f64]> {
+        Ref::map(self.tape.borrow(), |tape| &tape.values[..tape.num_params])
+    }
+
+    fn slices(&mut self) -> (&mut [f64], &mut [f64]) {
+        let tape = self.tape.get_mut();
+        (&mut tape.values[..tape.num_params], &mut tape.grads[..tape.num_params])
+    }
+
+    fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
+        let tape = self.tape.get_mut();
+        tape.memory = Memory { slots, rows, cols };
+        tape.forget();
+    }
+}
+
+impl Tape {
+    /// Drops the tensors; the memory stays for the next.
+    fn forget(&mut self) {
+        self.tensors.clear();
+        self.values.resize(self.num_params + self.memory.slots * self.memory.slot_len(), 0.0);
+    }
+
+    fn get(&self, id: Id) -> Stored {
+        self.tensors[id.0 as usize]
+    }
+
+    fn eval(&mut self, op: Op, shape: Shape) -> Id {
+        // Some tensors are other names for numbers that are there; the others get room at the end.
+        let (start, stride) = match op {
+            Op::Param { offset } => (offset, shape.cols),
+            Op::Columns { x, start } => (self.get(x).start + start, self.get(x).stride),
+            Op::Remember { slot, .. } => (self.num_params + slot * self.memory.slot_len(), self.memory.cols),
+            _ => (self.values.len(), shape.cols),
+        };
+        let stored = Stored { op, shape, start, stride, order: None, label: None };
+        if start == self.values.len() {
+            self.values.resize(start + shape.len(), 0.0);
+        }
+        self.forward(stored);
+        self.tensors.push(stored);
+        Id(self.tensors.len() as u32 - 1)
+    }
+
+    /// Which rows of keys and values row p of a segment sees: how many, and the first.
+    fn context(&self, segment: &Segment, p: usize) -> (usize, usize) {
+        let first = if self.batch.decoding { segment.memory } else { segment.start };
+        let ahead = usize::from(self.fault == Some(Fault::Future));
+        (first, (segment.past + p + 1 + ahead).min(segment.past + segment.len))
+    }
+}

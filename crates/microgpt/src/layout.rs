@@ -1,0 +1,94 @@
+//! Names and shapes of the one flat slice that holds all parameters.
+
+use crate::{config::Config, rng::Rng, tensor::Shape};
+
+/// One matrix of the parameters, row after row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// `wte`, `layer0.attn_wq`, ...
+    pub name: String,
+    /// Its first number's place in the flat slice.
+    pub offset: usize,
+    /// Rows (outputs) and columns (inputs).
+    pub shape: Shape,
+    /// Standard deviation of its first weights.
+    pub std: f64,
+}
+
+impl Matrix {
+    /// Its place in the flat slice.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.shape.len()
+    }
+}
+
+/// All matrices, in the order in which they stand in the flat slice and are drawn.
+///
+/// ```
+/// let layout = microgpt::layout::Layout::new(&microgpt::Config::default(), 27);
+/// assert_eq!(layout.len(), 4064);
+/// assert_eq!(layout.matrices()[3].name, "layer0.attn_wq");
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    matrices: Vec<Matrix>,
+}
+
+impl Layout {
+    /// The parameters of this model over an alphabet of `vocab_size` tokens.
+    pub fn new(config: &Config, vocab_size: usize) -> Layout {
+        let mut layout = Layout { matrices: Vec::new() };
+        let (c, v) = (config.n_embd, vocab_size);
+        let std = config.init_std;
+        // What writes into the stream.
+        let std_out = if config.zero_init { 0.0 } else { std };
+        layout.push("wte".into(), v, c, std);
+        layout.push("wpe".into(), config.block_size, c, std);
+        layout.push("lm_head".into(), v, c, std);
+        for i in 0..config.n_layer {
+            for name in ["attn_wq", "attn_wk", "attn_wv"] {
+                layout.push(format!("layer{i}.{name}"), c, c, std);
+            }
+            layout.push(format!("layer{i}.attn_wo"), c, c, std_out);
+            layout.push(format!("layer{i}.mlp_fc1"), 4 * c, c, std);
+            layout.push(format!("layer{i}.mlp_fc2"), c, 4 * c, std_out);
+        }
+        layout
+    }
+
+    fn push(&mut self, name: String, rows: usize, cols: usize, std: f64) {
+        self.matrices.push(Matrix { name, offset: self.len(), shape: Shape::new(rows, cols), std });
+    }
+
+    /// The matrices in order.
+    pub fn matrices(&self) -> &[Matrix] {
+        &self.matrices
+    }
+
+    /// The matrix of that name.
+    pub fn find(&self, name: &str) -> Option<&Matrix> {
+        self.matrices.iter().find(|m| m.name == name)
+    }
+
+    /// Which matrix holds parameter `i`, and at which row and column.
+    pub fn locate(&self, i: usize) -> Option<(&Matrix, usize, usize)> {
+        let matrix = self.matrices.iter().find(|m| m.range().contains(&i))?;
+        let place = i - matrix.offset;
+        Some((matrix, place / matrix.shape.cols, place % matrix.shape.cols))
+    }
+
+    /// How many parameters there are.
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.matrices.last().map_or(0, |m| m.range().end)
+    }
+
+    /// Random first weights, matrix after matrix, row after row. A standard deviation of 0 draws as well.
+    pub fn init(&self, rng: &mut Rng) -> Vec<f64> {
+        self.matrices
+            .iter()
+            .flat_map(|m| (0..m.shape.len()).map(|_| m.std))
+            .map(|std| rng.gauss(std))
+            .collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! The whole model: embeddings, layers, logits.
+
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::layout::Layout;
+use crate::model::{attention::Attention, mlp::Mlp};
+use crate::tensor::{Engine, Index, Shape, Tensor};
+
+/// A GPT: what stands where in the flat slice of parameters, and what is computed with it.
+#[derive(Debug, Clone)]
+pub struct Gpt {
+    /// Names and places of all parameters.
+    pub layout: Layout,
+    layers: Vec<(Attention, Mlp)>,
+}
+
+impl Gpt {
+    /// The model of these settings over an alphabet of `vocab_size` tokens.
+    pub fn new(config: &Config, vocab_size: usize) -> Gpt {
+        let layout = Layout::new(config, vocab_size);
+        let layer = |i| (Attention::new(&layout, i, config.n_head), Mlp::new(&layout, i, config.activation));
+        let layers = (0..config.n_layer).map(layer).collect();
+        Gpt { layout, layers }
+    }
+
+    /// How many memories decoding needs: the keys and the values of each layer.
+    pub fn memory_slots(&self) -> usize {
+        2 * self.layers.len()
+    }
+
+    /// V: how many tokens there are.
+    pub fn vocab_size(&self) -> usize {
+        self.layout.matrices()[0].shape.rows
+    }
+
+    /// C: how many numbers describe a token.
+    pub fn n_embd(&self) -> usize {
+        self.layout.matrices()[0].shape.cols
+    }
+
+    /// How many positions there are.
+    pub fn block_size(&self) -> usize {
+        self.layout.matrices()[1].shape.rows
+    }
+
+    /// The logits of each row's next token, `[T, V]`.
+    pub fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
+        let [wte, wpe, lm_head] = [0, 1, 2].map(|i| {
+            let matrix = &self.layout.matrices()[i];
+            Tensor::param(engine, matrix.offset, Shape::new(matrix.shape.rows, matrix.shape.cols))
+        });
+        let what = wte.gather(Index::Tokens, batch.rows()).named(None, "token");
+        let place = wpe.gather(Index::Positions, batch.rows()).named(None, "position");
+        let mut x = (what + place).rmsnorm().named(None, "embedded");
+        for (i, (attention, mlp)) in self.layers.iter().enumerate() {
+            x = attention.forward(engine, x) + x;
+            x = (mlp.forward(engine, x) + x).named(Some(i), "stream");
+        }
+        x.linear(lm_head).named(None, "logits")
+    }
+}

@@ -1,0 +1,5 @@
+//! Parameters, gradients -> parameters.
+
+pub mod adam;
+
+pub use adam::Adam;

@@ -1,0 +1,94 @@
+//! Logits -> token, token after token.
+
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::model::gpt::Gpt;
+use crate::real::{Real, pow};
+use crate::rng::Rng;
+use crate::tensor::Learner;
+use crate::token::Tokenizer;
+
+/// Writes text, one token at a time; the memory is used again for the next text.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    batch: Batch,
+    probs: Vec<f64>,
+}
+
+impl Sampler {
+    /// A sampler for this engine, which makes room to remember keys and values.
+    pub fn new<R: Real>(engine: &mut dyn Learner<R>, model: &Gpt) -> Sampler {
+        engine.reserve_memory(model.memory_slots(), model.block_size(), model.n_embd());
+        Sampler::default()
+    }
+
+    /// One document that begins with `prompt`: the tokens after it, up to the one that ends it, or until the context
+    /// is full. BOS, if it came, is the last.
+    ///
+    /// # Errors
+    /// A prompt that leaves no room, or logits that are no numbers.
+    pub fn sample<R: Real>(
+        &mut self,
+        engine: &mut dyn Learner<R>,
+        model: &Gpt,
+        tokenizer: &Tokenizer,
+        prompt: &[u32],
+        temperature: f64,
+        rng: &mut Rng,
+    ) -> Result<Vec<u32>, Error> {
+        let block_size = model.block_size();
+        if prompt.len() >= block_size {
+            return Err(Error::text(format!(
+                "prompt: expected less than block_size ({block_size}) characters, found {}",
+                prompt.len()
+            )));
+        }
+        let mut tokens = vec![tokenizer.bos()];
+        tokens.extend_from_slice(prompt);
+        let mut past = 0;
+        while past < block_size {
+            let probs = self.next(engine, model, &tokens[past..], past, temperature);
+            if !probs.iter().all(|p| p.is_finite()) {
+                return Err(Error::diverged("sample: expected probabilities, found numbers that are none"));
+            }
+            past = tokens.len();
+            let token = rng.choice(probs) as u32;
+            tokens.push(token);
+            if token == tokenizer.bos() {
+                break;
+            }
+        }
+        Ok(tokens.split_off(1 + prompt.len()))
+    }
+
+    /// The probability of each token after `new`, which comes after `past` tokens seen before.
+    pub fn next<R: Real>(
+        &mut self,
+        engine: &mut dyn Learner<R>,
+        model: &Gpt,
+        new: &[u32],
+        past: usize,
+        temperature: f64,
+    ) -> &[f64] {
+        self.batch.clear();
+        self.batch.decoding = true;
+        self.batch.push_segment(new, past, 0);
+        engine.begin(&self.batch);
+        let logits = model.forward(engine, &self.batch).id();
+        let logits = engine.values(logits);
+        let last = &logits[logits.len() - model.vocab_size()..];
+        softmax(last, temperature, &mut self.probs);
+        &self.probs
+    }
+}
+
+/// exp(z / temperature) / sum(exp(z / temperature)), in microgpt.py's order of operations.
+pub fn softmax(logits: &[f64], temperature: f64, probs: &mut Vec<f64>) {
+    let inverse = pow(temperature, -1.0);
+    probs.clear();
+    probs.extend(logits.iter().map(|z| z * inverse));
+    let max = probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    probs.iter_mut().for_each(|z| *z = (*z - max).exp());
+    let total = pow(probs.iter().fold(0.0, |sum, e| sum + e), -1.0);
+    probs.iter_mut().for_each(|e| *e *= total);
+}

@@ -1,0 +1,498 @@
+//! The handle and its operators, the closed list of operations, and what an engine has to offer.
+//!
+//! Letters: T rows (tokens of all documents, one after the other), C channels (`n_embd`), H heads, D channels of a
+//! head (`head_dim`), V tokens of the alphabet, S the longest context. A tensor is a table, `[rows, columns]`.
+
+use crate::{activation::Activation, batch::Batch, real::Real, real::pow};
+use std::fmt;
+
+/// Rows and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// How many rows.
+    pub rows: usize,
+    /// How many columns.
+    pub cols: usize,
+}
+
+impl Shape {
+    /// `[rows, cols]`.
+    pub fn new(rows: usize, cols: usize) -> Shape {
+        Shape { rows, cols }
+    }
+
+    /// How many numbers.
+    #[expect(clippy::len_without_is_empty, reason = "no tensor is empty")]
+    pub fn len(self) -> usize {
+        self.rows * self.cols
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {}]", self.rows, self.cols)
+    }
+}
+
+/// Which tensor of this step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(pub u32);
+
+/// A list of the batch, one entry a row, that an operation looks things up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// The token of each row.
+    Tokens,
+    /// Its position in its document.
+    Positions,
+    /// The token that follows it.
+    Targets,
+}
+
+impl Index {
+    /// That list.
+    pub fn of(self, batch: &Batch) -> &[u32] {
+        match self {
+            Index::Tokens => &batch.tokens,
+            Index::Positions => &batch.positions,
+            Index::Targets => &batch.targets,
+        }
+    }
+}
+
+/// Every operation there is. The primitives come first; each engine has one arm for each, forward and backward.
+///
+/// The composites are shortcuts: what they compute is written below in primitives, as a method of [`Tensor`], and an
+/// engine may have a kernel for them ([`Engine::fuses`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Op {
+    /// Parameters, from `offset` of the flat slice on.
+    Param {
+        /// The first number's place.
+        offset: usize,
+    },
+    /// y\[r] = w\[index\[r]]: a row of the table for each row of the batch.
+    Gather {
+        /// The table.
+        w: Id,
+        /// Which rows of it.
+        by: Index,
+    },
+    /// y\[r] = x\[r, index\[r]]: one number of each row.
+    Pick {
+        /// The table.
+        x: Id,
+        /// Which columns of it.
+        by: Index,
+    },
+    /// Some columns of a tensor: another name for the same numbers.
+    Columns {
+        /// Of what.
+        x: Id,
+        /// The first.
+        start: usize,
+    },
+    /// The rows of all that was remembered in this slot, after x has been added (decoding).
+    Remember {
+        /// What is new.
+        x: Id,
+        /// Which memory: two for each layer.
+        slot: usize,
+    },
+    /// a + b.
+    Add(Id, Id),
+    /// a * b, number by number; b may be one column, which then counts for every column of a.
+    Mul(Id, Id),
+    /// a / b, as a times b to the -1; b may be one column.
+    Div(Id, Id),
+    /// x * scale + shift.
+    Affine {
+        /// What.
+        x: Id,
+        /// The factor.
+        scale: f64,
+        /// What is added.
+        shift: f64,
+    },
+    /// x to a power that is a plain number.
+    Pow {
+        /// The base.
+        x: Id,
+        /// The exponent.
+        exponent: f64,
+    },
+    /// e to the x.
+    Exp(Id),
+    /// The natural logarithm.
+    Ln(Id),
+    /// f(x).
+    Activate {
+        /// What.
+        x: Id,
+        /// The function.
+        f: Activation,
+    },
+    /// x - max(x), row by row, where the maximum is taken as a plain number: no gradient goes through it.
+    OffMax(Id),
+    /// The sum of each row: `[rows, 1]`.
+    Sum(Id),
+    /// The sum of all numbers: `[1, 1]`.
+    Total(Id),
+    /// sum(a * b), row by row: `[rows, 1]`.
+    Dot(Id, Id),
+    /// y\[t, o] = sum over i of w\[o, i] x\[t, i].
+    Linear {
+        /// `[T, I]`.
+        x: Id,
+        /// `[O, I]`: a row for each output.
+        w: Id,
+    },
+    /// z\[(t, h), s] = sum over j of q\[t, h, j] k\[s, h, j], for each earlier token s of t's document; elsewhere -inf.
+    Scores {
+        /// Queries `[T, C]`.
+        q: Id,
+        /// Keys.
+        k: Id,
+        /// H.
+        heads: usize,
+    },
+    /// y\[t, h, j] = sum over s of a\[(t, h), s] v\[s, h, j].
+    Mix {
+        /// Weights, one row for each token and head.
+        a: Id,
+        /// Values.
+        v: Id,
+        /// H.
+        heads: usize,
+    },
+
+    /// Composite: [`Tensor::rmsnorm`].
+    RmsNorm(Id),
+    /// Composite: [`Tensor::attention`].
+    Attention {
+        /// Queries.
+        q: Id,
+        /// Keys.
+        k: Id,
+        /// Values.
+        v: Id,
+        /// H.
+        heads: usize,
+    },
+    /// Composite: [`Tensor::cross_entropy`].
+    CrossEntropy(Id),
+}
+
+/// What a tensor is called, so that it can be asked for: `layer0.attn_weights`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// Of which layer; none for what comes before and after the layers.
+    pub layer: Option<usize>,
+    /// What it is.
+    pub name: &'static str,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.layer {
+            Some(layer) => write!(f, "layer{layer}.{}", self.name),
+            None => f.write_str(self.name),
+        }
+    }
+}
+
+/// In which order a walk from the loss, depth first, first meets the outputs of a linear map.
+///
+/// Sums of more than two numbers depend on their order in the last bit; this is what an engine needs to know in order
+/// to add up gradients as microgpt.py does, without walking (see `engine/scalar`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Queries, keys and values side by side: head by head, each head's queries, keys, values.
+    Heads(usize),
+    /// Logits: the target's, then the others.
+    TargetFirst,
+}
+
+/// Computes operations, one at a time and at once, and remembers them.
+pub trait Engine {
+    /// Runs an operation now.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    fn eval(&self, op: Op, shape: Shape) -> Id;
+
+    /// Has it a kernel for this composite? The definition in primitives is used where not.
+    fn fuses(&self, _op: &Op) -> bool {
+        false
+    }
+
+    /// Hears in which order the outputs of the linear map behind `tensor` are met.
+    fn order(&self, _tensor: Id, _order: Order) {}
+
+    /// Gives a tensor its name.
+    fn label(&self, tensor: Id, label: Label);
+
+    /// How many columns attention scores have: the longest context of the batch, S.
+    fn longest(&self) -> usize;
+
+    /// How many rows the loss is divided by.
+    fn loss_rows(&self) -> usize;
+
+    /// In decoding, how many rows each memory has; else none.
+    fn memory_rows(&self) -> Option<usize>;
+
+    /// The number of a tensor that has but one.
+    fn value(&self, tensor: Id) -> f64 {
+        self.values(tensor)[0]
+    }
+
+    /// The numbers of a tensor, row by row.
+    fn values(&self, tensor: Id) -> Vec<f64>;
+
+    /// After `backward`: how fast the loss changes with each of them.
+    fn grads(&self, tensor: Id) -> Vec<f64>;
+
+    /// Every tensor of this step in the order in which it was computed.
+    fn nodes(&self) -> Vec<Node>;
+}
+
+/// A tensor as the engine remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Which.
+    pub id: Id,
+    /// What computed it.
+    pub op: Op,
+    /// Rows and columns.
+    pub shape: Shape,
+    /// Its name, if it was given one.
+    pub label: Option<Label>,
+}
+
+/// An engine that trains: it holds the parameters and their gradients, two flat slices in the order of the layout.
+pub trait Learner<R: Real>: Engine {
+    /// The next step: forgets all tensors, sets all gradients to 0, and takes the batch that the operations refer to.
+    fn begin(&mut self, batch: &Batch);
+
+    /// Adds to each gradient how fast the loss changes with that parameter.
+    ///
+    /// # Panics
+    /// If the loss is not one number.
+    fn backward(&mut self, loss: Id);
+
+    /// The parameters.
+    fn params(&self) -> std::cell::Ref<'_, [R]>;
+
+    /// The parameters and the gradients, to change.
+    fn slices(&mut self) -> (&mut [R], &mut [R]);
+
+    /// Makes room to decode: `slots` memories of `rows` rows of `cols` numbers. Forgets all tensors.
+    fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize);
+}
+
+/// One tensor of one step: a number that is computed has a value as soon as its line has run.
+#[derive(Clone, Copy)]
+pub struct Tensor<'e> {
+    engine: &'e dyn Engine,
+    id: Id,
+    shape: Shape,
+}
+
+impl<'e> Tensor<'e> {
+    /// Parameters as a tensor: `shape.len()` numbers of the flat slice, from `offset` on.
+    pub fn param(engine: &'e dyn Engine, offset: usize, shape: Shape) -> Tensor<'e> {
+        Tensor { engine, id: engine.eval(Op::Param { offset }, shape), shape }
+    }
+
+    fn op(self, op: Op, rows: usize, cols: usize) -> Tensor<'e> {
+        let shape = Shape { rows, cols };
+        Tensor { engine: self.engine, id: self.engine.eval(op, shape), shape }
+    }
+
+    /// The shortcut if the engine has one, else the definition.
+    fn composite(self, op: Op, shape: Shape, definition: impl FnOnce() -> Tensor<'e>) -> Tensor<'e> {
+        if self.engine.fuses(&op) { self.op(op, shape.rows, shape.cols) } else { definition() }
+    }
+
+    /// Which tensor it is.
+    pub fn id(self) -> Id {
+        self.id
+    }
+
+    /// Rows and columns.
+    pub fn shape(self) -> Shape {
+        self.shape
+    }
+
+    /// Gives it a name to be asked for by; returns it.
+    pub fn named(self, layer: Option<usize>, name: &'static str) -> Tensor<'e> {
+        self.engine.label(self.id, Label { layer, name });
+        self
+    }
+
+    /// A row of this table for each row of the batch: `[T, C]`.
+    pub fn gather(self, by: Index, rows: usize) -> Tensor<'e> {
+        self.op(Op::Gather { w: self.id, by }, rows, self.shape.cols)
+    }
+
+    /// One number of each row: `[T, 1]`.
+    pub fn pick(self, by: Index) -> Tensor<'e> {
+        self.op(Op::Pick { x: self.id, by }, self.shape.rows, 1)
+    }
+
+    /// Columns `start..start + count`: the same numbers under another name.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    pub fn columns(self, start: usize, count: usize) -> Tensor<'e> {
+        assert!(start + count <= self.shape.cols, "columns {start}..{} of {}", start + count, self.shape);
+        self.op(Op::Columns { x: self.id, start }, self.shape.rows, count)
+    }
+
+    /// In decoding: these rows, and those of the same documents that were remembered in `slot` before. Else: these rows.
+    pub fn remember(self, slot: usize) -> Tensor<'e> {
+        match self.engine.memory_rows() {
+            Some(rows) => self.op(Op::Remember { x: self.id, slot }, rows, self.shape.cols),
+            None => self,
+        }
+    }
+
+    /// x * scale + shift.
+    pub fn affine(self, scale: f64, shift: f64) -> Tensor<'e> {
+        self.op(Op::Affine { x: self.id, scale, shift }, self.shape.rows, self.shape.cols)
+    }
+
+    /// x to the power of a plain number.
+    pub fn pow(self, exponent: f64) -> Tensor<'e> {
+        self.op(Op::Pow { x: self.id, exponent }, self.shape.rows, self.shape.cols)
+    }
+
+    /// e to the x.
+    pub fn exp(self) -> Tensor<'e> {
+        self.op(Op::Exp(self.id), self.shape.rows, self.shape.cols)
+    }
+
+    /// The natural logarithm.
+    pub fn ln(self) -> Tensor<'e> {
+        self.op(Op::Ln(self.id), self.shape.rows, self.shape.cols)
+    }
+
+    /// f(x).
+    pub fn activate(self, f: Activation) -> Tensor<'e> {
+        self.op(Op::Activate { x: self.id, f }, self.shape.rows, self.shape.cols)
+    }
+
+    /// x - max(x), row by row, where the maximum is a plain number.
+    pub fn off_max(self) -> Tensor<'e> {
+        self.op(Op::OffMax(self.id), self.shape.rows, self.shape.cols)
+    }
+
+    /// The sum of each row: `[rows, 1]`.
+    pub fn sum(self) -> Tensor<'e> {
+        self.op(Op::Sum(self.id), self.shape.rows, 1)
+    }
+
+    /// The sum of all numbers: `[1, 1]`.
+    pub fn total(self) -> Tensor<'e> {
+        self.op(Op::Total(self.id), 1, 1)
+    }
+
+    /// sum(a * b) of each row: `[rows, 1]`.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub fn dot(self, other: Tensor<'e>) -> Tensor<'e> {
+        assert_eq!(self.shape, other.shape, "dot of {} and {}", self.shape, other.shape);
+        self.op(Op::Dot(self.id, other.id), self.shape.rows, 1)
+    }
+
+    /// y = x w^T: `[T, I]` and `[O, I]` to `[T, O]`.
+    ///
+    /// # Panics
+    /// If the inputs are not as many as the columns of w.
+    pub fn linear(self, w: Tensor<'e>) -> Tensor<'e> {
+        assert_eq!(self.shape.cols, w.shape.cols, "linear of {} by {}", self.shape, w.shape);
+        self.op(Op::Linear { x: self.id, w: w.id }, self.shape.rows, w.shape.rows)
+    }
+
+    /// The same direction at length 1 a channel: x / sqrt(mean(x^2) + 1e-5), row by row.
+    ///
+    /// Zhang and Sennrich, "Root Mean Square Layer Normalization" (2019); without a gain.
+    pub fn rmsnorm(self) -> Tensor<'e> {
+        self.composite(Op::RmsNorm(self.id), self.shape, || {
+            let mean_square = self.dot(self).affine(pow(self.shape.cols as f64, -1.0), RMS_EPS);
+            self * mean_square.pow(-0.5)
+        })
+    }
+
+    /// Each row to probabilities: exp(x) / sum(exp(x)). Taking the maximum off first changes no result, and keeps exp
+    /// from overflowing.
+    pub fn softmax(self) -> Tensor<'e> {
+        let exps = self.off_max().exp();
+        exps / exps.sum()
+    }
+
+    /// What each token finds in those before it: softmax(q k^T / sqrt(D)) v in each head, `[T, C]`.
+    ///
+    /// Vaswani et al., "Attention Is All You Need" (2017). A token sees its own document up to itself.
+    ///
+    /// # Panics
+    /// If C is not a multiple of the number of heads, or q, k and v are not equally wide.
+    pub fn attention(self, k: Tensor<'e>, v: Tensor<'e>, heads: usize, layer: usize) -> Tensor<'e> {
+        let (q, Shape { rows, cols }) = (self, self.shape);
+        assert!(cols.is_multiple_of(heads), "attention of {heads} heads over {}", q.shape);
+        assert!(k.shape.cols == cols && v.shape == k.shape, "q {}, k {}, v {}", q.shape, k.shape, v.shape);
+        q.composite(Op::Attention { q: q.id, k: k.id, v: v.id, heads }, q.shape, || {
+            q.engine.order(q.id, Order::Heads(cols / heads));
+            let scale = pow(pow((cols / heads) as f64, 0.5), -1.0);
+            let scores = q.op(Op::Scores { q: q.id, k: k.id, heads }, rows * heads, q.engine.longest());
+            let scores = scores.affine(scale, 0.0).named(Some(layer), "attn_scores");
+            let weights = scores.softmax().named(Some(layer), "attn_weights");
+            q.op(Op::Mix { a: weights.id, v: v.id, heads }, rows, cols)
+        })
+    }
+
+    /// The mean over rows of -ln(softmax(x)\[target]): how surprised the model is, in nats per token. `[1, 1]`.
+    pub fn cross_entropy(self) -> Tensor<'e> {
+        self.composite(Op::CrossEntropy(self.id), Shape::new(1, 1), || {
+            self.engine.order(self.id, Order::TargetFirst);
+            let exps = self.off_max().exp();
+            let probability = exps.pick(Index::Targets) / exps.sum();
+            let losses = probability.ln().affine(-1.0, 0.0).named(None, "losses");
+            losses.total().affine(1.0 / self.engine.loss_rows() as f64, 0.0)
+        })
+        .named(None, "loss")
+    }
+}
+
+/// What rmsnorm adds to the mean square, so that a row of zeros stays one.
+pub const RMS_EPS: f64 = 1e-5;
+
+impl<'e> std::ops::Add for Tensor<'e> {
+    type Output = Tensor<'e>;
+    fn add(self, other: Tensor<'e>) -> Tensor<'e> {
+        assert_eq!(self.shape, other.shape, "{} + {}", self.shape, other.shape);
+        self.op(Op::Add(self.id, other.id), self.shape.rows, self.shape.cols)
+    }
+}
+
+/// Is b as a, or one column for all of a's?
+fn assert_broadcast(a: Shape, b: Shape, sign: char) {
+    assert!(b.rows == a.rows && (b.cols == a.cols || b.cols == 1), "{a} {sign} {b}");
+}
+
+impl<'e> std::ops::Mul for Tensor<'e> {
+    type Output = Tensor<'e>;
+    fn mul(self, other: Tensor<'e>) -> Tensor<'e> {
+        assert_broadcast(self.shape, other.shape, '*');
+        self.op(Op::Mul(self.id, other.id), self.shape.rows, self.shape.cols)
+    }
+}
+
+impl<'e> std::ops::Div for Tensor<'e> {
+    type Output = Tensor<'e>;
+    fn div(self, other: Tensor<'e>) -> Tensor<'e> {
+        assert_broadcast(self.shape, other.shape, '/');
+        self.op(Op::Div(self.id, other.id), self.shape.rows, self.shape.cols)
+    }
+}

@@ -1,0 +1,130 @@
+//! One step, from batch to update.
+
+use crate::batch::Batch;
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::engine::scalar::Scalar;
+use crate::error::Error;
+use crate::exchange::{Alone, Exchange};
+use crate::model::gpt::Gpt;
+use crate::optim::Adam;
+use crate::real::Real;
+use crate::rng::Rng;
+use crate::tensor::Learner;
+use crate::token::Tokenizer;
+
+/// What there is to say of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// Its number, from 1.
+    pub step: usize,
+    /// The loss before the update, in nats per token.
+    pub loss: f64,
+    /// The learning rate of the update.
+    pub lr: f64,
+}
+
+/// A model in training.
+pub struct Trainer<R: Real> {
+    /// The settings.
+    pub config: Config,
+    /// The model.
+    pub model: Gpt,
+    /// What computes, and holds the parameters.
+    pub engine: Box<dyn Learner<R>>,
+    optimiser: Adam<R>,
+    exchange: Box<dyn Exchange<R>>,
+    steps_done: usize,
+}
+
+impl Trainer<f64> {
+    /// A new model on the scalar engine, its weights drawn from `rng`.
+    ///
+    /// # Errors
+    /// Settings that cannot be.
+    pub fn new(config: Config, vocab_size: usize, rng: &mut Rng) -> Result<Trainer<f64>, Error> {
+        config.validate()?;
+        let model = Gpt::new(&config, vocab_size);
+        let params = model.layout.init(rng);
+        Ok(Trainer::with_engine(config, model, Box::new(Scalar::new(params))))
+    }
+
+    /// A model that was saved, to go on as if nothing had happened.
+    ///
+    /// # Errors
+    /// A checkpoint that does not fit together.
+    pub fn resume(checkpoint: Checkpoint<f64>) -> Result<Trainer<f64>, Error> {
+        let model = checkpoint.model()?;
+        let mut trainer =
+            Trainer::with_engine(checkpoint.config, model, Box::new(Scalar::new(checkpoint.params)));
+        (trainer.optimiser.m, trainer.optimiser.v) = (checkpoint.m, checkpoint.v);
+        trainer.steps_done = checkpoint.step;
+        Ok(trainer)
+    }
+}
+
+impl<R: Real> Trainer<R> {
+    fn with_engine(config: Config, model: Gpt, engine: Box<dyn Learner<R>>) -> Trainer<R> {
+        let optimiser = Adam::new(&config, model.layout.len());
+        Trainer { config, model, engine, optimiser, exchange: Box::new(Alone), steps_done: 0 }
+    }
+
+    /// One step: forward, loss, backward, exchange, update.
+    ///
+    /// # Errors
+    /// A loss that is infinite or not a number: nothing is updated.
+    pub fn step(&mut self, batch: &Batch) -> Result<Step, Error> {
+        let lr = self.config.schedule.rate(self.config.lr, self.steps_done, self.config.steps);
+
+        self.engine.begin(batch);
+        let logits = self.model.forward(&*self.engine, batch);
+        let loss = logits.cross_entropy().id();
+        let loss_now = self.engine.value(loss);
+        if !loss_now.is_finite() {
+            let step = self.steps_done + 1;
+            return Err(Error::diverged(format!(
+                "step {step}: expected a finite loss, found {loss_now} (a lower lr?)"
+            )));
+        }
+        self.engine.backward(loss);
+        let (params, grads) = self.engine.slices();
+        self.exchange.sum(grads);
+        self.optimiser.step(params, grads, self.steps_done, lr);
+
+        self.steps_done += 1;
+        Ok(Step { step: self.steps_done, loss: loss_now, lr })
+    }
+
+    /// How many steps have been made.
+    pub fn steps_done(&self) -> usize {
+        self.steps_done
+    }
+
+    /// How many parameters there are.
+    pub fn num_params(&self) -> usize {
+        self.model.layout.len()
+    }
+
+    /// The parameters, in the order of the layout.
+    pub fn params(&self) -> std::cell::Ref<'_, [R]> {
+        self.engine.params()
+    }
+
+    /// Adam's running means of the gradients and of their squares, in the order of the layout.
+    pub fn moments(&self) -> (&[R], &[R]) {
+        (&self.optimiser.m, &self.optimiser.v)
+    }
+
+    /// Everything that is needed to go on later as if nothing had happened.
+    pub fn checkpoint(&self, tokenizer: &Tokenizer, rng: &Rng) -> Checkpoint<R> {
+        Checkpoint {
+            config: self.config.clone(),
+            chars: tokenizer.chars().to_vec(),
+            step: self.steps_done,
+            rng: rng.state(),
+            params: self.params().to_vec(),
+            m: self.optimiser.m.clone(),
+            v: self.optimiser.v.clone(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The scalar engine against recorded runs of microgpt.py: every number, to the last bit where the C library is the same.
+//!
+//! The bits of exp, ln, sin, cos and pow are the C library's, and the recordings are glibc's on a processor with FMA.
+//! The first weights, drawn with ln, sin and cos, tell whether it is that one here. If not, numbers are compared to 9
+//! digits; samples and tokens must be the same to the letter all the same.
+
+use microgpt::batch::{Batch, Corpus};
+use microgpt::documents::Documents;
+use microgpt::layout::Layout;
+use microgpt::rng::Rng;
+use microgpt::sample::Sampler;
+use microgpt::train::Trainer;
+use microgpt::{Config, activation::Activation, schedule::Schedule};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Python's float.hex.
+fn from_hex(text: &Value) -> f64 {
+    let text = text.as_str().unwrap();
+    let (sign, text) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
+    let (mantissa, exponent) = text.strip_prefix("0x").unwrap().split_once('p').unwrap();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let fraction = u64::from_str_radix(&format!("{fraction:0<13}"), 16).unwrap() as f64 / (1u64 << 52) as f64;
+    sign * (whole.parse::<f64>().unwrap() + fraction) * 2f64.powi(exponent.parse().unwrap())
+}
+
+fn sha256(numbers: &[f64]) -> String {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How to compare: to the last bit, or to 9 digits.
+#[derive(Clone, Copy)]
+struct Exact(bool);
+
+impl Exact {
+    fn number(self, found: f64, expected: f64, what: &str) {
+        if self.0 {
+            assert_eq!(found.to_bits(), expected.to_bits(), "{what}: expected {expected:e}, found {found:e}");
+        } else {
+            assert!(
+                (found - expected).abs() <= 1e-9 * expected.abs().max(1e-3),
+                "{what}: {expected:e}, {found:e}"
+            );
+        }
+    }
+
+    /// A recorded slice: how many, the first three, their sum, and the SHA-256 of all.
+    fn slice(self, found: &[f64], golden: &Value, what: &str) {
+        assert_eq!(found.len() as u64, golden["n"].as_u64().unwrap(), "{what}");
+        for (i, expected) in golden["first3"].as_array().unwrap().iter().enumerate() {
+            self.number(found[i], from_hex(expected), &format!("{what}[{i}]"));
+        }
+        self.number(
+            found.iter().fold(0.0, |sum, x| sum + x),
+            from_hex(&golden["sum"]),
+            &format!("{what}: sum"),
+        );
+        if self.0 {
+            assert_eq!(sha256(found), golden["sha256_le"].as_str().unwrap(), "{what}");
+        }
+    }
+
+    fn matrices(self, found: &[f64], layout: &Layout, golden: &Value, what: &str) {
+        for matrix in layout.matrices() {
+            self.slice(&found[matrix.range()], &golden[&matrix.name], &format!("{what} {}", matrix.name));
+        }
+    }
+}
+
+fn config_of(golden: &Value) -> Config {
+    let mut config = Config::default();
+    if golden["meta"]["name"].as_str().unwrap().starts_with("final") {
+        let (activation, schedule) = (Activation::Relu, Schedule::Linear);
+        let (init_std, zero_init, beta1, beta2) = (0.08, false, 0.85, 0.99);
+        config = Config { activation, schedule, init_std, zero_init, beta1, beta2, ..config };
+    }
+    for name in ["n_layer", "n_embd", "n_head", "block_size"] {
+        config.set(name, &golden["config"][name].to_string()).unwrap();
+    }
+    config.steps = golden["losses"].as_array().unwrap().len();
+    config
+}
+
+fn check(name: &str, input: &Path) {
+    let read = |path: &Path| std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let golden: Value =
+        serde_json::from_slice(&read(&root().join(format!("tests/golden/{name}.json")))).unwrap();
+    let config = config_of(&golden);
+
+    let mut rng = Rng::new(config.seed);
+    let mut documents = Documents::from_utf8(read(input)).unwrap();
+    documents.shuffle(&mut rng);
+    let mut corpus = Corpus::new(documents);
+    assert_eq!(corpus.documents.len() as u64, golden["num_docs"].as_u64().unwrap());
+    assert_eq!(corpus.tokenizer.chars().iter().collect::<String>(), golden["vocab"].as_str().unwrap());
+    for (i, document) in golden["docs_first5"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(corpus.documents.get(i), document.as_str().unwrap());
+    }
+
+    let mut trainer = Trainer::new(config.clone(), corpus.tokenizer.vocab_size(), &mut rng).unwrap();
+    let layout = trainer.model.layout.clone();
+    assert_eq!(trainer.num_params() as u64, golden["num_params"].as_u64().unwrap());
+    assert_eq!(rng.state().next as u64, golden["rng_after_init"]["index"].as_u64().unwrap());
+    let wte = trainer.params()[layout.matrices()[0].range()].to_vec();
+    let exact = Exact(sha256(&wte) == golden["init_params"]["wte"]["sha256_le"].as_str().unwrap());
+    if !exact.0 {
+        eprintln!("{name}: another C library than the recordings'; numbers are compared to 9 digits");
+    }
+    exact.matrices(&trainer.params(), &layout, &golden["init_params"], "init");
+
+    let mut batch = Batch::default();
+    for (step, expected) in golden["losses"].as_array().unwrap().iter().enumerate() {
+        corpus.fill(&mut batch, step, 1, config.block_size);
+        let report = trainer.step(&batch).unwrap();
+        exact.number(report.loss, from_hex(expected), &format!("{name}: loss of step {step}"));
+        let grads = trainer.engine.slices().1.to_vec();
+        match step {
+            0 => {
+                exact.matrices(&grads, &layout, &golden["step0"]["grads"], "step 0 gradient");
+                exact.matrices(&trainer.params(), &layout, &golden["params_after_step0"], "after step 0");
+            }
+            1 => exact.matrices(&grads, &layout, &golden["step1_grads"], "step 1 gradient"),
+            _ => {}
+        }
+    }
+    exact.matrices(&trainer.params(), &layout, &golden["final_params"], "final");
+    exact.slice(trainer.moments().0, &golden["final_adam_m"], "m");
+    exact.slice(trainer.moments().1, &golden["final_adam_v"], "v");
+
+    let (model, tokenizer, engine) = (&trainer.model, &corpus.tokenizer, &mut *trainer.engine);
+    let mut sampler = Sampler::new(engine, model);
+    let first = sampler.next(engine, model, &[tokenizer.bos()], 0, config.temperature);
+    for (i, (found, expected)) in
+        first.iter().zip(golden["sample0_pos0_probs"].as_array().unwrap()).enumerate()
+    {
+        exact.number(*found, from_hex(expected), &format!("probability of token {i}"));
+    }
+    let samples =
+        golden["samples"].as_array().unwrap().iter().zip(golden["sample_tokens"].as_array().unwrap());
+    for (text, tokens) in samples {
+        let found = sampler.sample(engine, model, tokenizer, &[], config.temperature, &mut rng).unwrap();
+        let expected: Vec<u32> =
+            tokens.as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as u32).collect();
+        assert_eq!(found, expected);
+        assert_eq!(tokenizer.decode(&found), text.as_str().unwrap());
+    }
+}
+
+#[test]
+fn article_on_our_names() {
+    check("article_ssa", &root().join("data/names.txt"));
+}
+
+#[test]
+fn final_on_our_names() {
+    check("final_ssa", &root().join("data/names.txt"));
+}
+
+#[test]
+fn article_on_many_scripts() {
+    check("article_utf8", &root().join("tests/golden/utf8.txt"));
+}
+
+/// makemore's names.txt is not ours to hand on: `MICROGPT_MAKEMORE_NAMES` says where it is.
+#[test]
+fn all_on_makemores_names() {
+    let Some(input) = std::env::var_os("MICROGPT_MAKEMORE_NAMES") else {
+        eprintln!("skipped: set MICROGPT_MAKEMORE_NAMES to the path of makemore's names.txt");
+        return;
+    };
+    for name in ["article", "final", "article_L2E8H2B8"] {
+        check(name, Path::new(&input));
+    }
+}
