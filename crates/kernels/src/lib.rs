@@ -11,3 +11,4 @@ pub mod level;
 #[allow(dead_code)]
 mod vector;
 pub mod exact;
+pub mod math;

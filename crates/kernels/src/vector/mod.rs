@@ -21,7 +21,7 @@ pub(crate) trait Vector:
     const LANES: usize;
     /// Architectural registers, which bounds the tiles of the matrix product.
     const REGISTERS: usize;
-    /// Newton steps that bring an `*_estimate` to within 2 ulp.
+    /// Newton steps that bring an `*_estimate` to within 4 ulp.
     const NEWTON: usize;
 
     fn splat(x: f32) -> Self;
