@@ -12,3 +12,6 @@ pub mod level;
 mod vector;
 pub mod exact;
 pub mod math;
+pub mod matmul;
+#[cfg(test)]
+mod test;

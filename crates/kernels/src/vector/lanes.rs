@@ -147,6 +147,20 @@ impl Vector for F32Lanes {
         }
         F32Lanes(x)
     }
+    #[expect(unsafe_code, reason = "the contract of the trait")]
+    #[inline(always)]
+    unsafe fn transpose(src: *const f32, src_rs: usize, dst: *mut f32, dst_rs: usize) {
+        for r in 0..8 {
+            for c in 0..8 {
+                // SAFETY: the caller vouches for 8 x 8 numbers on both sides.
+                unsafe { *dst.add(c * dst_rs + r) = *src.add(r * src_rs + c) }
+            }
+        }
+    }
+    #[inline(always)]
+    fn sums(v: [Self; 16]) -> Self {
+        F32Lanes(from_fn(|i| v[i].sum()))
+    }
     #[inline(always)]
     fn sum(self) -> f32 {
         self.group_sum::<8>().0[0]

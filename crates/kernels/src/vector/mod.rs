@@ -3,15 +3,19 @@
 //! its instructions. That is the reason behind every `unsafe` in the implementations, whose
 //! methods are safe to call: no value of `F32x16` lives outside a function that `simd!` made.
 
-mod lanes;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod lanes;
 
 use std::ops::{Add, Div, Mul, Sub};
 
-pub(crate) use lanes::F32Lanes;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{F32x8, F32x16};
+pub(crate) use avx2::F32x8;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::F32x16;
+pub(crate) use lanes::F32Lanes;
 
 /// A register of [`LANES`](Vector::LANES) f32 numbers; every operation is lane by lane.
 pub(crate) trait Vector:
@@ -72,6 +76,14 @@ pub(crate) trait Vector:
     /// Each lane becomes the sum of its group of `G` neighbours; `G` is 1, 2, 4, 8 or `LANES`.
     fn group_sum<const G: usize>(self) -> Self;
 
+    /// `dst[c, r] = src[r, c]` for a block of `LANES x LANES`; strides between rows.
+    ///
+    /// # Safety
+    /// The block can be read at `src` and written at `dst`.
+    #[expect(unsafe_code, reason = "as `load`")]
+    unsafe fn transpose(src: *const f32, src_rs: usize, dst: *mut f32, dst_rs: usize);
+    /// Lane `i` is the sum of the lanes of `v[i]`; what is behind `v[LANES]` is ignored.
+    fn sums(v: [Self; 16]) -> Self;
     fn sum(self) -> f32;
     fn max_lane(self) -> f32;
 

@@ -1,17 +1,13 @@
-//! Registers of x86-64: 16 numbers with AVX-512, 8 with AVX2 and FMA.
+//! 8 numbers a register: x86-64 with AVX2 and FMA.
 #![expect(unsafe_code, reason = "thin wrappers of the instructions")]
-// `simd!` is the only door to these types (see the module above), and it opens after detection:
-// `one!` and `with!` state that reason once for all the one-line wrappers.
+// `simd!` is the only door to this type (see the module above), and it opens after detection:
+// `with!` states that reason once for all the one-line wrappers.
 
 use super::Vector;
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Sub};
 
-/// 16 numbers, AVX-512.
-#[derive(Clone, Copy)]
-pub(crate) struct F32x16(__m512);
-
-/// 8 numbers, AVX2 and FMA.
+/// 8 numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct F32x8(__m256);
 
@@ -25,144 +21,25 @@ macro_rules! with {
 }
 
 macro_rules! operators {
-    ($type:ident: $($trait:ident, $name:ident, $instruction:ident;)*) => {$(
-        impl $trait for $type {
+    ($($trait:ident, $name:ident, $instruction:ident;)*) => {$(
+        impl $trait for F32x8 {
             type Output = Self;
             #[inline(always)]
             fn $name(self, b: Self) -> Self {
-                $type(with!($instruction(self.0, b.0)))
+                F32x8(with!($instruction(self.0, b.0)))
             }
         }
     )*};
 }
-operators!(F32x16: Add, add, _mm512_add_ps; Sub, sub, _mm512_sub_ps; Mul, mul, _mm512_mul_ps; Div, div, _mm512_div_ps;);
-operators!(F32x8: Add, add, _mm256_add_ps; Sub, sub, _mm256_sub_ps; Mul, mul, _mm256_mul_ps; Div, div, _mm256_div_ps;);
-
-/// A mask of the first `n <= 16` lanes.
-#[inline(always)]
-fn first(n: usize) -> __mmask16 {
-    ((1u32 << n) - 1) as __mmask16
-}
+operators!(Add, add, _mm256_add_ps; Sub, sub, _mm256_sub_ps; Mul, mul, _mm256_mul_ps; Div, div, _mm256_div_ps;);
 
 /// The lanes of a 256-bit mask: all ones in the first `n <= 8`.
 #[inline(always)]
-fn first8(n: usize) -> __m256i {
+fn first(n: usize) -> __m256i {
     with!(_mm256_cmpgt_epi32(
         _mm256_set1_epi32(n as i32),
         _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)
     ))
-}
-
-impl Vector for F32x16 {
-    const LANES: usize = 16;
-    const REGISTERS: usize = 32;
-    const NEWTON: usize = 1;
-
-    #[inline(always)]
-    fn splat(x: f32) -> Self {
-        F32x16(with!(_mm512_set1_ps(x)))
-    }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self {
-        F32x16(with!(_mm512_loadu_ps(p)))
-    }
-    #[inline(always)]
-    unsafe fn load_part(p: *const f32, n: usize) -> Self {
-        F32x16(with!(_mm512_maskz_loadu_ps(first(n), p)))
-    }
-    #[inline(always)]
-    unsafe fn store(self, p: *mut f32) {
-        with!(_mm512_storeu_ps(p, self.0))
-    }
-    #[inline(always)]
-    unsafe fn store_part(self, p: *mut f32, n: usize) {
-        with!(_mm512_mask_storeu_ps(p, first(n), self.0))
-    }
-    #[inline(always)]
-    fn fma(self, b: Self, c: Self) -> Self {
-        F32x16(with!(_mm512_fmadd_ps(self.0, b.0, c.0)))
-    }
-    #[inline(always)]
-    fn max(self, b: Self) -> Self {
-        F32x16(with!(_mm512_max_ps(self.0, b.0)))
-    }
-    #[inline(always)]
-    fn min(self, b: Self) -> Self {
-        F32x16(with!(_mm512_min_ps(self.0, b.0)))
-    }
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        F32x16(with!(_mm512_sqrt_ps(self.0)))
-    }
-    #[inline(always)]
-    fn rsqrt_estimate(self) -> Self {
-        F32x16(with!(_mm512_rsqrt14_ps(self.0)))
-    }
-    #[inline(always)]
-    fn recip_estimate(self) -> Self {
-        F32x16(with!(_mm512_rcp14_ps(self.0)))
-    }
-    #[inline(always)]
-    fn round(self) -> Self {
-        F32x16(with!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(
-            self.0
-        )))
-    }
-    #[inline(always)]
-    fn scale(self, n: Self) -> Self {
-        F32x16(with!(_mm512_scalef_ps(self.0, n.0)))
-    }
-    #[inline(always)]
-    fn split(self) -> (Self, Self) {
-        let m = with!(_mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
-        (F32x16(m), F32x16(with!(_mm512_getexp_ps(self.0))))
-    }
-    #[inline(always)]
-    fn if_gt(a: Self, b: Self, yes: Self, no: Self) -> Self {
-        F32x16(with!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a.0, b.0), no.0, yes.0)))
-    }
-    #[inline(always)]
-    fn if_nan(self, yes: Self, no: Self) -> Self {
-        F32x16(with!(_mm512_mask_blend_ps(
-            _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0),
-            no.0,
-            yes.0
-        )))
-    }
-    #[inline(always)]
-    fn abs(self) -> Self {
-        F32x16(with!(_mm512_abs_ps(self.0)))
-    }
-    #[inline(always)]
-    fn with_sign_of(self, sign: Self) -> Self {
-        let bit = Self::splat(-0.0).0;
-        F32x16(with!(_mm512_or_ps(_mm512_andnot_ps(bit, self.0), _mm512_and_ps(bit, sign.0))))
-    }
-    #[inline(always)]
-    fn group_sum<const G: usize>(self) -> Self {
-        let mut x = self.0;
-        if G >= 2 {
-            x = with!(_mm512_add_ps(x, _mm512_permute_ps::<0b10_11_00_01>(x)));
-        }
-        if G >= 4 {
-            x = with!(_mm512_add_ps(x, _mm512_permute_ps::<0b01_00_11_10>(x)));
-        }
-        if G >= 8 {
-            x = with!(_mm512_add_ps(x, _mm512_shuffle_f32x4::<0b10_11_00_01>(x, x)));
-        }
-        if G >= 16 {
-            x = with!(_mm512_add_ps(x, _mm512_shuffle_f32x4::<0b01_00_11_10>(x, x)));
-        }
-        F32x16(x)
-    }
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        with!(_mm512_cvtss_f32(self.group_sum::<16>().0))
-    }
-    #[inline(always)]
-    fn max_lane(self) -> f32 {
-        with!(_mm512_reduce_max_ps(self.0))
-    }
 }
 
 impl Vector for F32x8 {
@@ -180,7 +57,7 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     unsafe fn load_part(p: *const f32, n: usize) -> Self {
-        F32x8(with!(_mm256_maskload_ps(p, first8(n))))
+        F32x8(with!(_mm256_maskload_ps(p, first(n))))
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
@@ -188,7 +65,7 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_part(self, p: *mut f32, n: usize) {
-        with!(_mm256_maskstore_ps(p, first8(n), self.0))
+        with!(_mm256_maskstore_ps(p, first(n), self.0))
     }
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
@@ -281,5 +158,34 @@ impl Vector for F32x8 {
         let x = with!(_mm256_max_ps(x, _mm256_permute2f128_ps::<1>(x, x)));
         let x = with!(_mm256_max_ps(x, _mm256_permute_ps::<0b01_00_11_10>(x)));
         with!(_mm256_cvtss_f32(_mm256_max_ps(x, _mm256_permute_ps::<0b10_11_00_01>(x))))
+    }
+    #[inline(always)]
+    unsafe fn transpose(src: *const f32, src_rs: usize, dst: *mut f32, dst_rs: usize) {
+        // SAFETY: the caller vouches for 8 x 8 numbers on both sides.
+        unsafe {
+            for c in 0..2 {
+                let half = |r: usize| _mm_loadu_ps(src.add(r * src_rs + 4 * c));
+                let rows = |r: usize| {
+                    _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(half(r)), half(r + 4))
+                };
+                let (a, b, c_, d) = (rows(0), rows(1), rows(2), rows(3));
+                let (ab0, ab1) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                let (cd0, cd1) = (_mm256_unpacklo_ps(c_, d), _mm256_unpackhi_ps(c_, d));
+                let store = |r: usize, x| _mm256_storeu_ps(dst.add((4 * c + r) * dst_rs), x);
+                store(0, _mm256_shuffle_ps::<0b01_00_01_00>(ab0, cd0));
+                store(1, _mm256_shuffle_ps::<0b11_10_11_10>(ab0, cd0));
+                store(2, _mm256_shuffle_ps::<0b01_00_01_00>(ab1, cd1));
+                store(3, _mm256_shuffle_ps::<0b11_10_11_10>(ab1, cd1));
+            }
+        }
+    }
+    #[inline(always)]
+    fn sums(v: [Self; 16]) -> Self {
+        let quads: [__m256; 2] = std::array::from_fn(|q| {
+            let pair = |i: usize| with!(_mm256_hadd_ps(v[4 * q + i].0, v[4 * q + i + 1].0));
+            with!(_mm256_hadd_ps(pair(0), pair(2)))
+        });
+        let low = with!(_mm256_permute2f128_ps::<0x20>(quads[0], quads[1]));
+        F32x8(with!(_mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(quads[0], quads[1]))))
     }
 }
