@@ -1,0 +1,193 @@
+//! Products of any size from panels: which part of B is copied when, so that it is read from the nearest cache.
+//!
+//! for each block of k, of rows:  for each panel of B (three registers wide):  copy it, if that pays;  all tiles of the panel.
+//!
+//! A panel of B (at most KC x 48 numbers) stays in the first cache while the rows of A stream past it.
+#![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
+
+use super::tile::{self, Panel};
+use crate::level;
+use crate::vector::Vector;
+use std::cell::Cell;
+
+/// Steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB.
+const KC: usize = 192;
+/// Rows per block: MC * KC numbers of A = 768 KiB stay in the second cache.
+const MC: usize = 1024;
+const WIDEST: usize = 48;
+
+thread_local! {
+    /// Room for one panel of B and one block of A, kept by the thread so that no call allocates once warm.
+    static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// A matrix to read: element (r, c) at `at[r * rs + c * cs]`.
+#[derive(Clone, Copy)]
+pub(crate) struct View {
+    pub at: *const f32,
+    pub rs: usize,
+    pub cs: usize,
+}
+
+impl View {
+    fn offset(self, r: usize, c: usize) -> View {
+        View { at: self.at.wrapping_add(r * self.rs + c * self.cs), ..self }
+    }
+}
+
+/// `C[m, n] (+)= A[m, k] B[k, n]`; C has rows of `c_rs` numbers, columns next to each other.
+///
+/// # Safety
+/// The three matrices can be read, and C written, over their whole extent; C overlaps neither A nor B.
+pub(crate) unsafe fn product(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: View,
+    b: View,
+    c: *mut f32,
+    c_rs: usize,
+    accumulate: bool,
+) {
+    if k == 0 && !accumulate {
+        for r in 0..m {
+            // SAFETY: the caller vouches for C.
+            unsafe { std::slice::from_raw_parts_mut(c.add(r * c_rs), n).fill(0.0) }
+        }
+    }
+    let lanes = level::current().lanes();
+    let mut room = Room::take();
+    for p0 in (0..k).step_by(KC) {
+        let kc = KC.min(k - p0);
+        for r0 in (0..m).step_by(MC) {
+            let mc = MC.min(m - r0);
+            let (a, a_stride, columns) = readable(a.offset(r0, p0), mc, kc, n, &mut room);
+            let mut j0 = 0;
+            while j0 < n {
+                let wide = width(n - j0, lanes);
+                let here = b.offset(p0, j0);
+                let direct = b.cs == 1 && (mc < 24 || kc * b.rs <= 8192);
+                let (b, b_stride) = if direct {
+                    (here.at, b.rs)
+                } else {
+                    (room.pack(here, kc, wide, lanes), wide.next_multiple_of(lanes))
+                };
+                let panel = Panel {
+                    m: mc,
+                    k: kc,
+                    a,
+                    a_stride,
+                    b,
+                    b_stride,
+                    b_padded: !direct,
+                    c: c.wrapping_add(r0 * c_rs + j0),
+                    c_stride: c_rs,
+                    n: wide,
+                    accumulate: accumulate || p0 > 0,
+                };
+                // SAFETY: the caller vouches for the matrices, `Room` for its copies.
+                unsafe { tile::run(panel, lanes, columns) };
+                j0 += wide;
+            }
+        }
+    }
+    room.give_back();
+}
+
+/// The next panel's columns: three registers, but four left are 2 + 2.
+fn width(left: usize, lanes: usize) -> usize {
+    let registers = left.div_ceil(lanes);
+    left.min(lanes * if registers == 4 || registers < 3 { 2 } else { 3 })
+}
+
+/// A in a form the tiles can read: by rows or by columns, else a copy by columns. Columns that are far apart
+/// (each on its own page) are copied too, when panels enough will read them.
+fn readable(a: View, m: usize, k: usize, n: usize, room: &mut Room) -> (*const f32, usize, bool) {
+    if a.cs == 1 {
+        (a.at, a.rs, false)
+    } else if a.rs == 1 && (a.cs < 512 || n <= 2 * WIDEST || k < 16) {
+        (a.at, a.cs, true)
+    } else {
+        (room.copy(a, m, k), m, true)
+    }
+}
+
+/// The thread's scratch, taken for one call.
+struct Room(Vec<f32>);
+
+impl Room {
+    const PANEL: usize = KC * WIDEST;
+
+    fn take() -> Room {
+        let mut numbers = ROOM.take();
+        if numbers.is_empty() {
+            numbers.resize(Room::PANEL, 0.0);
+        }
+        Room(numbers)
+    }
+
+    fn give_back(self) {
+        ROOM.set(self.0);
+    }
+
+    /// `b[0..k, 0..n]` in rows of whole registers.
+    fn pack(&mut self, b: View, k: usize, n: usize, lanes: usize) -> *const f32 {
+        let stride = n.next_multiple_of(lanes);
+        assert!(k * stride <= Room::PANEL, "a panel of {k} x {stride}");
+        pack(b, k, n, self.0.as_mut_ptr());
+        self.0.as_ptr()
+    }
+
+    /// `a[0..m, 0..k]` by columns, behind the panel.
+    fn copy(&mut self, a: View, m: usize, k: usize) -> *const f32 {
+        if self.0.len() < Room::PANEL + KC * MC {
+            self.0.resize(Room::PANEL + KC * MC, 0.0);
+        }
+        let to = self.0[Room::PANEL..].as_mut_ptr();
+        for p in 0..k {
+            for r in 0..m {
+                // SAFETY: m <= MC and k <= KC; the caller of `product` vouches for A.
+                unsafe { *to.add(p * m + r) = *a.at.add(r * a.rs + p * a.cs) }
+            }
+        }
+        to
+    }
+}
+
+simd! {
+    /// `to[p, j] = b[p, j]` in rows of whole registers, zeros behind the last column.
+    fn pack(b: View, k: usize, n: usize, to: *mut f32) = pack_body;
+}
+
+#[inline(always)]
+fn pack_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32) {
+    let stride = n.next_multiple_of(V::LANES);
+    // SAFETY: `product`'s caller vouches for B, `Room` for k rows of `stride` numbers at `to`.
+    unsafe {
+        if b.cs == 1 {
+            for p in 0..k {
+                for j in (0..n).step_by(V::LANES) {
+                    let from = b.at.add(p * b.rs + j);
+                    let row =
+                        if j + V::LANES <= n { V::load(from) } else { V::load_part(from, n - j) };
+                    row.store(to.add(p * stride + j));
+                }
+            }
+            return;
+        }
+        for j in (0..n).step_by(V::LANES) {
+            let (whole, mut p) = (b.rs == 1 && j + V::LANES <= n, 0);
+            while whole && p + V::LANES <= k {
+                V::transpose(b.at.add(j * b.cs + p), b.cs, to.add(p * stride + j), stride);
+                p += V::LANES;
+            }
+            for p in p..k {
+                for lane in 0..V::LANES {
+                    let inside = j + lane < n;
+                    *to.add(p * stride + j + lane) =
+                        if inside { *b.at.add(p * b.rs + (j + lane) * b.cs) } else { 0.0 };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The one loop that all products come down to: a tile of C held in registers,
+//!
+//! `C[MR, NV registers] (+)= A[MR, k] B[k, NV registers]`
+//!
+//! For each step of k: load NV registers of a row of B, and for each row of A spread one number over a
+//! register and multiply-add it NV times. C is touched once, at the end. Two spellings of A:
+//! by rows (`A[r, p]` at `a[r * stride + p]`) and by columns (`a[p * stride + r]`, a transposed matrix).
+#![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
+
+use crate::vector::Vector;
+
+/// A panel of C = A B that is at most three registers wide, and all of its rows.
+#[derive(Clone, Copy)]
+pub(super) struct Panel {
+    pub m: usize,
+    pub k: usize,
+    pub a: *const f32,
+    /// Between rows of A, or between its columns.
+    pub a_stride: usize,
+    pub b: *const f32,
+    pub b_stride: usize,
+    /// Whether B has numbers (of whatever value) up to a whole register behind column `n`.
+    pub b_padded: bool,
+    pub c: *mut f32,
+    pub c_stride: usize,
+    /// Columns: more than `NV - 1` registers, at most `NV`.
+    pub n: usize,
+    /// Add to C, or replace it.
+    pub accumulate: bool,
+}
+
+#[inline(always)]
+unsafe fn tile<
+    V: Vector,
+    const MR: usize,
+    const NV: usize,
+    const COLUMNS: bool,
+    const PART: bool,
+>(
+    p: &Panel,
+) {
+    let last = p.n - (NV - 1) * V::LANES;
+    let mut sums = [[V::zero(); NV]; MR];
+    // SAFETY: `panel`'s caller vouches for the three matrices; this tile is a part of them.
+    unsafe {
+        let (mut a, mut b) = (p.a, p.b);
+        for _ in 0..p.k {
+            let mut row = [V::zero(); NV];
+            for j in 0..NV {
+                let at = b.add(j * V::LANES);
+                row[j] = if PART && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
+            }
+            for i in 0..MR {
+                let x = V::splat(*a.add(if COLUMNS { i } else { i * p.a_stride }));
+                for j in 0..NV {
+                    sums[i][j] = x.fma(row[j], sums[i][j]);
+                }
+            }
+            a = a.add(if COLUMNS { p.a_stride } else { 1 });
+            b = b.add(p.b_stride);
+        }
+        for i in 0..MR {
+            for j in 0..NV {
+                let at = p.c.add(i * p.c_stride + j * V::LANES);
+                if j < NV - 1 || last == V::LANES {
+                    let sum = if p.accumulate { V::load(at) + sums[i][j] } else { sums[i][j] };
+                    sum.store(at);
+                } else {
+                    let sum =
+                        if p.accumulate { V::load_part(at, last) + sums[i][j] } else { sums[i][j] };
+                    sum.store_part(at, last);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a tile: as many as leave registers for a row of B and one number of A.
+#[inline(always)]
+const fn rows<V: Vector>(nv: usize, columns: bool) -> usize {
+    match (V::REGISTERS, nv) {
+        (32, 1) if columns => 16, // rows next to each other need one pointer; else each needs its own
+        (32, _) | (16, 1) => 8,
+        (_, 2) => 6,
+        _ => 4,
+    }
+}
+
+/// All tiles of a panel, of nearly equal heights: 9 rows are 5 + 4, not 8 + 1, which would wait for its own sums.
+#[inline(always)]
+fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
+    let most = rows::<V>(NV, COLUMNS);
+    let part = !p.b_padded && p.n < NV * V::LANES;
+    let mut left = p.m;
+    let mut tiles = left.div_ceil(most);
+    while left > 0 {
+        let height =
+            if COLUMNS && left >= 16 && most == 16 { 16 } else { left.div_ceil(tiles).min(8) };
+        macro_rules! heights {
+            ($($mr:literal)*) => {
+                match (height, part) {
+                    $(
+                        // SAFETY: the caller vouches for all `m` rows; `height` are left.
+                        ($mr, false) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, false>(&p) },
+                        // SAFETY: as above.
+                        ($mr, true) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, true>(&p) },
+                    )*
+                    _ => unreachable!("a tile of {height} rows"),
+                }
+            };
+        }
+        heights!(1 2 3 4 5 6 7 8 16);
+        left -= height;
+        tiles = if tiles > 1 && height < 16 { tiles - 1 } else { left.div_ceil(most.min(8)) };
+        p.a = p.a.wrapping_add(if COLUMNS { height } else { height * p.a_stride });
+        p.c = p.c.wrapping_add(height * p.c_stride);
+    }
+}
+
+macro_rules! panels {
+    ($($name:ident, $body:ident, $nv:literal, $columns:literal;)*) => {$(
+        #[inline(always)]
+        fn $body<V: Vector>(p: Panel) {
+            panel::<V, $nv, $columns>(p)
+        }
+        simd! { fn $name(p: Panel) = $body; }
+    )*};
+}
+panels! {
+    rows1, rows1_body, 1, false;
+    rows2, rows2_body, 2, false;
+    rows3, rows3_body, 3, false;
+    columns1, columns1_body, 1, true;
+    columns2, columns2_body, 2, true;
+    columns3, columns3_body, 3, true;
+}
+
+/// One panel, A by rows or by columns.
+///
+/// # Safety
+/// `a`, `b`, `c` can be read (and `c` written) over their whole extent: `[m, k]`, `[k, n]` (when padded: up
+/// to whole registers) and `[m, n]`.
+pub(super) unsafe fn run(p: Panel, lanes: usize, columns: bool) {
+    match (p.n.div_ceil(lanes), columns) {
+        (1, false) => rows1(p),
+        (2, false) => rows2(p),
+        (3, false) => rows3(p),
+        (1, true) => columns1(p),
+        (2, true) => columns2(p),
+        (3, true) => columns3(p),
+        (wide, _) => unreachable!("a panel of {wide} registers"),
+    }
+}
