@@ -14,8 +14,7 @@ use std::hint::black_box;
 /// How far, in ulp, `pow`'s unrounded result may be from the true one when that is within 2^±96.
 /// glibc and musl share an algorithm whose stated error is 0.011 (its `exp`) + 4.6e-5 |y ln x| <= 0.0141 ulp.
 /// Of other C libraries we know nothing and always call `pow`.
-const MARGIN: f64 =
-    if cfg!(any(target_env = "gnu", target_env = "musl")) { 1.0 / 64.0 } else { 0.5 };
+const MARGIN: f64 = if cfg!(any(target_env = "gnu", target_env = "musl")) { 1.0 / 64.0 } else { 0.5 };
 
 /// The largest rounding error, relative to the power of two below the result, that is safe.
 const SAFE: f64 = (0.5 - MARGIN) * f64::EPSILON;
@@ -165,13 +164,7 @@ const WIDTH: usize = 8;
 
 /// Eight at a time in loops that vectorise; the rare lanes that need `pow` are mended between them.
 #[inline(always)]
-fn adam_body<const FMA: bool>(
-    params: &mut [f64],
-    m: &mut [f64],
-    v: &mut [f64],
-    grads: &[f64],
-    adam: Adam,
-) {
+fn adam_body<const FMA: bool>(params: &mut [f64], m: &mut [f64], v: &mut [f64], grads: &[f64], adam: Adam) {
     let Adam { lr, b1, b2, c1, c2, eps } = adam;
     let (a1, a2) = (1.0 - b1, 1.0 - b2);
     let (params, params_tail) = params.as_chunks_mut::<WIDTH>();
@@ -196,11 +189,7 @@ fn adam_body<const FMA: bool>(
 
 /// `quick` for all lanes, `sure` again for those where it was not safe.
 #[inline(always)]
-fn all(
-    x: &[f64; WIDTH],
-    quick: impl Fn(f64) -> (f64, bool),
-    sure: impl Fn(f64) -> f64,
-) -> [f64; WIDTH] {
+fn all(x: &[f64; WIDTH], quick: impl Fn(f64) -> (f64, bool), sure: impl Fn(f64) -> f64) -> [f64; WIDTH] {
     let mut y = [0.0; WIDTH];
     let mut unsafe_lanes = [0u64; WIDTH];
     for i in 0..WIDTH {
@@ -254,9 +243,7 @@ mod tests {
 
     #[test]
     fn pow_bits_at_the_edges() {
-        for x in
-            [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX, f64::MIN_POSITIVE]
-        {
+        for x in [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX, f64::MIN_POSITIVE] {
             same(x);
             same(-x);
             same(f64::from_bits(x.to_bits().wrapping_add(1)));
@@ -299,8 +286,7 @@ mod tests {
     fn adam_is_the_naive_loop_to_the_bit() {
         level::at_each(|level| {
             let mut state = 3;
-            let mut number =
-                |scale: f64| (random(&mut state) as f64 / u64::MAX as f64 - 0.5) * scale;
+            let mut number = |scale: f64| (random(&mut state) as f64 / u64::MAX as f64 - 0.5) * scale;
             for n in [0, 1, 7, 8, 9, 4192, 20_001] {
                 let mut p: Vec<f64> = (0..n).map(|_| number(0.2)).collect();
                 let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);

@@ -93,11 +93,8 @@ pub fn parse(name: &str) -> Result<Level, String> {
     let found = available().into_iter().find(|level| level.name() == name);
     found.ok_or_else(|| {
         let names: Vec<_> = available().iter().map(|level| level.name()).collect();
-        let why = if ALL.iter().any(|level| level.name() == name) {
-            "this machine lacks"
-        } else {
-            "unknown level"
-        };
+        let why =
+            if ALL.iter().any(|level| level.name() == name) { "this machine lacks" } else { "unknown level" };
         format!("{why} `{name}`: expected one of {}", names.join(", "))
     })
 }

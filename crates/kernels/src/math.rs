@@ -50,8 +50,7 @@ pub(crate) fn ln<V: Vector>(x: V) -> V {
     let y = e.fma(V::splat(LN2_HIGH), f + e.fma(V::splat(LN2_LOW), V::zero() - tail));
     let y = V::if_gt(V::splat(f32::INFINITY), x, y, x); // inf (and NaN) stay
     let y = V::if_gt(x, V::zero(), y, V::splat(f32::NAN));
-    let y =
-        V::if_gt(V::zero() - x.abs(), V::splat(-f32::from_bits(1)), V::splat(f32::NEG_INFINITY), y);
+    let y = V::if_gt(V::zero() - x.abs(), V::splat(-f32::from_bits(1)), V::splat(f32::NEG_INFINITY), y);
     x.if_nan(x, y)
 }
 
@@ -146,23 +145,14 @@ mod tests {
         if found == near || (found.is_nan() && near.is_nan()) {
             return 0.0;
         }
-        let unit =
-            (near.abs().max(f32::MIN_POSITIVE)).log2().floor().exp2() as f64 * f32::EPSILON as f64;
+        let unit = (near.abs().max(f32::MIN_POSITIVE)).log2().floor().exp2() as f64 * f32::EPSILON as f64;
         (found as f64 - truth).abs() / unit
     }
 
-    fn check(
-        name: &str,
-        f: fn(&mut [f32]),
-        truth: fn(f64) -> f64,
-        low: f32,
-        high: f32,
-        bound: f64,
-    ) {
+    fn check(name: &str, f: fn(&mut [f32]), truth: fn(f64) -> f64, low: f32, high: f32, bound: f64) {
         at_each(|level| {
             let n = 400_003;
-            let x: Vec<f32> =
-                (0..n).map(|i| low + (high - low) * (i as f32 / (n - 1) as f32)).collect();
+            let x: Vec<f32> = (0..n).map(|i| low + (high - low) * (i as f32 / (n - 1) as f32)).collect();
             let mut y = x.clone();
             f(&mut y);
             let worst = x.iter().zip(&y).map(|(&x, &y)| (ulp(y, truth(x as f64)), x));
@@ -180,22 +170,13 @@ mod tests {
     }
 
     /// All exponents, random-looking fractions.
-    fn check_magnitudes(
-        name: &str,
-        f: fn(&mut [f32]),
-        truth: fn(f64) -> f64,
-        first: u32,
-        bound: f64,
-    ) {
+    fn check_magnitudes(name: &str, f: fn(&mut [f32]), truth: fn(f64) -> f64, first: u32, bound: f64) {
         at_each(|level| {
             let x: Vec<f32> = (first..0x7f80_0000).step_by(4099).map(f32::from_bits).collect();
             let mut y = x.clone();
             f(&mut y);
             for (&x, &y) in x.iter().zip(&y) {
-                assert!(
-                    ulp(y, truth(x as f64)) <= bound,
-                    "{name} at {level:?}: {name}({x:e}) = {y:e}"
-                );
+                assert!(ulp(y, truth(x as f64)) <= bound, "{name} at {level:?}: {name}({x:e}) = {y:e}");
             }
         });
     }
@@ -234,16 +215,8 @@ mod tests {
                     exp_in_place as fn(&mut [f32]),
                     &[(-inf, 0.0), (inf, inf), (nan, nan), (89.0, inf), (0.0, 1.0)],
                 ),
-                (
-                    "ln",
-                    ln_in_place,
-                    &[(0.0, -inf), (inf, inf), (nan, nan), (-1.0, nan), (1.0, 0.0)],
-                ),
-                (
-                    "tanh",
-                    tanh_in_place,
-                    &[(-inf, -1.0), (inf, 1.0), (nan, nan), (0.0, 0.0), (50.0, 1.0)],
-                ),
+                ("ln", ln_in_place, &[(0.0, -inf), (inf, inf), (nan, nan), (-1.0, nan), (1.0, 0.0)]),
+                ("tanh", tanh_in_place, &[(-inf, -1.0), (inf, 1.0), (nan, nan), (0.0, 0.0), (50.0, 1.0)]),
                 (
                     "sigmoid",
                     sigmoid_in_place,

@@ -1,5 +1,6 @@
 //! The two precisions: f64, bit for bit that of microgpt.py, and f32, fast. The model never sees which it is.
 
+use microgpt_kernels::exact;
 use std::fmt::Debug;
 
 /// A number of the flat slices: parameters, gradients, what the optimiser remembers.
@@ -40,17 +41,14 @@ impl Real for f64 {
         self
     }
     fn adam(s: &AdamStep, params: &mut [f64], grads: &[f64], m: &mut [f64], v: &mut [f64]) {
-        for i in 0..params.len() {
-            m[i] = s.beta1 * m[i] + (1.0 - s.beta1) * grads[i];
-            v[i] = s.beta2 * v[i] + (1.0 - s.beta2) * pow(grads[i], 2.0);
-            let (m_hat, v_hat) = (m[i] / s.correction1, v[i] / s.correction2);
-            params[i] -= (s.lr * m_hat) / (pow(v_hat, 0.5) + s.eps);
-        }
+        let &AdamStep { lr, beta1: b1, beta2: b2, eps, correction1: c1, correction2: c2 } = s;
+        exact::adam_f64(params, m, v, grads, exact::Adam { lr, b1, b2, c1, c2, eps });
     }
 }
 
 /// The C library's pow, whose bits microgpt.py has. Seen as a constant, an exponent of 2 would become x * x, -1 a
 /// division and 0.5 a square root, which round differently now and then.
+#[inline]
 pub fn pow(x: f64, exponent: f64) -> f64 {
-    x.powf(std::hint::black_box(exponent))
+    if exponent == 2.0 { exact::square(x) } else { x.powf(std::hint::black_box(exponent)) }
 }

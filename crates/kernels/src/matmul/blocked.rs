@@ -168,8 +168,7 @@ fn pack_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32) {
             for p in 0..k {
                 for j in (0..n).step_by(V::LANES) {
                     let from = b.at.add(p * b.rs + j);
-                    let row =
-                        if j + V::LANES <= n { V::load(from) } else { V::load_part(from, n - j) };
+                    let row = if j + V::LANES <= n { V::load(from) } else { V::load_part(from, n - j) };
                     row.store(to.add(p * stride + j));
                 }
             }

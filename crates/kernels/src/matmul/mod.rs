@@ -19,15 +19,7 @@ pub(crate) use blocked::{View, product};
 /// The definitions, in plain loops.
 pub mod naive {
     /// See [`linear`](super::linear).
-    pub fn linear(
-        y: &mut [f32],
-        x: &[f32],
-        w: &[f32],
-        t: usize,
-        i: usize,
-        o: usize,
-        accumulate: bool,
-    ) {
+    pub fn linear(y: &mut [f32], x: &[f32], w: &[f32], t: usize, i: usize, o: usize, accumulate: bool) {
         for r in 0..t {
             for c in 0..o {
                 let sum: f32 = (0..i).map(|p| x[r * i + p] * w[c * i + p]).sum();
@@ -37,15 +29,7 @@ pub mod naive {
     }
 
     /// See [`linear_dx`](super::linear_dx).
-    pub fn linear_dx(
-        dx: &mut [f32],
-        dy: &[f32],
-        w: &[f32],
-        t: usize,
-        i: usize,
-        o: usize,
-        accumulate: bool,
-    ) {
+    pub fn linear_dx(dx: &mut [f32], dy: &[f32], w: &[f32], t: usize, i: usize, o: usize, accumulate: bool) {
         for r in 0..t {
             for c in 0..i {
                 let sum: f32 = (0..o).map(|p| dy[r * o + p] * w[p * i + c]).sum();
@@ -100,15 +84,7 @@ pub fn linear(y: &mut [f32], x: &[f32], w: &[f32], t: usize, i: usize, o: usize,
 ///
 /// # Panics
 /// If a slice is not of its shape.
-pub fn linear_dx(
-    dx: &mut [f32],
-    dy: &[f32],
-    w: &[f32],
-    t: usize,
-    i: usize,
-    o: usize,
-    accumulate: bool,
-) {
+pub fn linear_dx(dx: &mut [f32], dy: &[f32], w: &[f32], t: usize, i: usize, o: usize, accumulate: bool) {
     check("linear_dx: dx", dx, (t, i));
     check("linear_dx: dy", dy, (t, o));
     check("linear_dx: w", w, (o, i));
@@ -140,11 +116,7 @@ pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: u
 
 #[track_caller]
 fn check(what: &str, slice: &[f32], (rows, columns): (usize, usize)) {
-    assert!(
-        slice.len() == rows * columns,
-        "{what} is [{rows}, {columns}], but has {} numbers",
-        slice.len()
-    );
+    assert!(slice.len() == rows * columns, "{what} is [{rows}, {columns}], but has {} numbers", slice.len());
 }
 
 #[cfg(test)]
@@ -171,14 +143,7 @@ mod tests {
                 (64, 128, 128),
                 (50, 200, 150),
             ]);
-            shapes.extend([
-                (1100, 20, 30),
-                (30, 400, 600),
-                (600, 30, 600),
-                (0, 3, 4),
-                (3, 0, 4),
-                (3, 4, 0),
-            ]);
+            shapes.extend([(1100, 20, 30), (30, 400, 600), (600, 30, 600), (0, 3, 4), (3, 0, 4), (3, 4, 0)]);
             for (t, i, o) in shapes {
                 let (x, w, dy) = (numbers(t * i, 1), numbers(o * i, 2), numbers(t * o, 3));
                 let name = format!("{level:?} T={t} I={i} O={o}");

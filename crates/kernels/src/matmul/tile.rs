@@ -30,13 +30,7 @@ pub(super) struct Panel {
 }
 
 #[inline(always)]
-unsafe fn tile<
-    V: Vector,
-    const MR: usize,
-    const NV: usize,
-    const COLUMNS: bool,
-    const PART: bool,
->(
+unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const PART: bool>(
     p: &Panel,
 ) {
     let last = p.n - (NV - 1) * V::LANES;
@@ -66,8 +60,7 @@ unsafe fn tile<
                     let sum = if p.accumulate { V::load(at) + sums[i][j] } else { sums[i][j] };
                     sum.store(at);
                 } else {
-                    let sum =
-                        if p.accumulate { V::load_part(at, last) + sums[i][j] } else { sums[i][j] };
+                    let sum = if p.accumulate { V::load_part(at, last) + sums[i][j] } else { sums[i][j] };
                     sum.store_part(at, last);
                 }
             }
@@ -94,8 +87,7 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
     let mut left = p.m;
     let mut tiles = left.div_ceil(most);
     while left > 0 {
-        let height =
-            if COLUMNS && left >= 16 && most == 16 { 16 } else { left.div_ceil(tiles).min(8) };
+        let height = if COLUMNS && left >= 16 && most == 16 { 16 } else { left.div_ceil(tiles).min(8) };
         macro_rules! heights {
             ($($mr:literal)*) => {
                 match (height, part) {

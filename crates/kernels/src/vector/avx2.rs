@@ -36,10 +36,7 @@ operators!(Add, add, _mm256_add_ps; Sub, sub, _mm256_sub_ps; Mul, mul, _mm256_mu
 /// The lanes of a 256-bit mask: all ones in the first `n <= 8`.
 #[inline(always)]
 fn first(n: usize) -> __m256i {
-    with!(_mm256_cmpgt_epi32(
-        _mm256_set1_epi32(n as i32),
-        _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)
-    ))
+    with!(_mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))
 }
 
 impl Vector for F32x8 {
@@ -112,8 +109,7 @@ impl Vector for F32x8 {
     fn split(self) -> (Self, Self) {
         let bits = with!(_mm256_castps_si256(self.0));
         let fraction = with!(_mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff)));
-        let m =
-            with!(_mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000))));
+        let m = with!(_mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000))));
         let e = with!(_mm256_sub_epi32(_mm256_srli_epi32::<23>(bits), _mm256_set1_epi32(127)));
         (F32x8(m), F32x8(with!(_mm256_cvtepi32_ps(e))))
     }
@@ -165,9 +161,7 @@ impl Vector for F32x8 {
         unsafe {
             for c in 0..2 {
                 let half = |r: usize| _mm_loadu_ps(src.add(r * src_rs + 4 * c));
-                let rows = |r: usize| {
-                    _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(half(r)), half(r + 4))
-                };
+                let rows = |r: usize| _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(half(r)), half(r + 4));
                 let (a, b, c_, d) = (rows(0), rows(1), rows(2), rows(3));
                 let (ab0, ab1) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
                 let (cd0, cd1) = (_mm256_unpacklo_ps(c_, d), _mm256_unpackhi_ps(c_, d));

@@ -90,9 +90,7 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn round(self) -> Self {
-        F32x16(with!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(
-            self.0
-        )))
+        F32x16(with!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
     }
     #[inline(always)]
     fn scale(self, n: Self) -> Self {
@@ -109,11 +107,7 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn if_nan(self, yes: Self, no: Self) -> Self {
-        F32x16(with!(_mm512_mask_blend_ps(
-            _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0),
-            no.0,
-            yes.0
-        )))
+        F32x16(with!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0), no.0, yes.0)))
     }
     #[inline(always)]
     fn abs(self) -> Self {
@@ -167,9 +161,8 @@ impl Vector for F32x16 {
                 let (cd0, cd1) = (_mm512_unpacklo_ps(c_, d), _mm512_unpackhi_ps(c_, d));
                 let pair = |x, y| (_mm512_castps_pd(x), _mm512_castps_pd(y));
                 let ((x0, y0), (x1, y1)) = (pair(ab0, cd0), pair(ab1, cd1));
-                let store = |r: usize, x| {
-                    _mm512_storeu_ps(dst.add((4 * c + r) * dst_rs), _mm512_castpd_ps(x))
-                };
+                let store =
+                    |r: usize, x| _mm512_storeu_ps(dst.add((4 * c + r) * dst_rs), _mm512_castpd_ps(x));
                 store(0, _mm512_unpacklo_pd(x0, y0));
                 store(1, _mm512_unpackhi_pd(x0, y0));
                 store(2, _mm512_unpacklo_pd(x1, y1));
@@ -182,10 +175,7 @@ impl Vector for F32x16 {
         // Each step adds halves of neighbours: 16 registers, 8, 4, 2, 1.
         let quads: [__m512; 4] = std::array::from_fn(|q| {
             let pair = |a: __m512, b: __m512| {
-                with!(_mm512_castps_pd(_mm512_add_ps(
-                    _mm512_unpacklo_ps(a, b),
-                    _mm512_unpackhi_ps(a, b)
-                )))
+                with!(_mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b))))
             };
             let (x, y) = (pair(v[4 * q].0, v[4 * q + 1].0), pair(v[4 * q + 2].0, v[4 * q + 3].0));
             let (low, high) = with!((_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y)));

@@ -93,11 +93,7 @@ pub(crate) trait Vector:
         #[expect(unsafe_code, reason = "a length check, then a load")]
         // SAFETY: both arms read no more than `s` holds.
         unsafe {
-            if s.len() >= Self::LANES {
-                Self::load(s.as_ptr())
-            } else {
-                Self::load_part(s.as_ptr(), s.len())
-            }
+            if s.len() >= Self::LANES { Self::load(s.as_ptr()) } else { Self::load_part(s.as_ptr(), s.len()) }
         }
     }
 
@@ -174,8 +170,7 @@ pub(crate) fn zip1<V: Vector>(y: &mut [f32], x: &[f32], f: impl Fn(V, V) -> V) {
 /// `y[i] = f(y[i], a[i], b[i])`, a register at a time.
 #[inline(always)]
 pub(crate) fn zip2<V: Vector>(y: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(V, V, V) -> V) {
-    let (mut ys, xs, bs) =
-        (y.chunks_exact_mut(V::LANES), a.chunks_exact(V::LANES), b.chunks_exact(V::LANES));
+    let (mut ys, xs, bs) = (y.chunks_exact_mut(V::LANES), a.chunks_exact(V::LANES), b.chunks_exact(V::LANES));
     let (a_tail, b_tail) = (xs.remainder(), bs.remainder());
     for ((y, a), b) in (&mut ys).zip(xs).zip(bs) {
         f(V::read(y), V::read(a), V::read(b)).write(y);
