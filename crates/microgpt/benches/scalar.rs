@@ -2,6 +2,8 @@
 //!
 //!     cargo bench -p microgpt --bench scalar
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 use microgpt::batch::{Batch, Corpus};
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;

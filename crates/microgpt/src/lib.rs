@@ -22,6 +22,7 @@ pub mod exchange;
 pub mod checkpoint;
 pub mod train;
 pub mod sample;
+pub mod inspect;
 pub mod prove;
 
 pub use config::Config;

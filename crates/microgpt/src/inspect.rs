@@ -1,0 +1,274 @@
+//! Everything that is computed can be looked at: by name, and back to where it came from.
+
+use crate::batch::Batch;
+use crate::layout::Layout;
+use crate::real::{Real, pow};
+use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
+
+/// The tensor of that name (`layer0.attn_weights`), the last one if there are several.
+///
+/// ```
+/// # use microgpt::{Config, batch::*, documents::Documents, inspect, rng::Rng, train::Trainer};
+/// # let mut corpus = Corpus::new(Documents::from_lines("ab".into()).unwrap());
+/// # let mut trainer = Trainer::new(Config::default(), 3, &mut Rng::new(1)).unwrap();
+/// # let mut batch = Batch::default();
+/// # corpus.fill(&mut batch, 0, 1, 8);
+/// trainer.step(&batch).unwrap();
+/// let logits = inspect::find(&*trainer.engine, "logits").unwrap();
+/// assert_eq!((logits.shape.rows, logits.shape.cols), (3, 3)); // three tokens predicted, three to choose from
+/// ```
+pub fn find(engine: &dyn Engine, name: &str) -> Option<Node> {
+    engine.nodes().into_iter().rev().find(|node| node.label.is_some_and(|label| label.to_string() == name))
+}
+
+/// The names of all tensors that have one, in the order in which they were computed.
+pub fn names(engine: &dyn Engine) -> Vec<String> {
+    engine.nodes().iter().filter_map(|node| node.label).map(|label| label.to_string()).collect()
+}
+
+/// The Euclidean length of each matrix's gradient, by name.
+pub fn gradient_norms<R: Real>(layout: &Layout, grads: &[R]) -> Vec<(String, f64)> {
+    let norm = |slice: &[R]| slice.iter().map(|g| g.to_f64() * g.to_f64()).sum::<f64>().sqrt();
+    layout.matrices().iter().map(|m| (m.name.clone(), norm(&grads[m.range()]))).collect()
+}
+
+/// Whom each token looks at: of head `head`, a row of weights for each row of the batch. `None` if the engine kept none.
+pub fn attention_map(engine: &dyn Engine, layer: usize, heads: usize, head: usize) -> Option<Vec<Vec<f64>>> {
+    let node = find(engine, &format!("layer{layer}.attn_weights"))?;
+    let values = engine.values(node.id);
+    let rows = values.chunks(node.shape.cols).skip(head).step_by(heads);
+    Some(rows.map(<[f64]>::to_vec).collect())
+}
+
+/// One operand of a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operand {
+    /// Of which tensor.
+    pub tensor: Id,
+    /// Where in it.
+    pub row: usize,
+    /// Where in it.
+    pub col: usize,
+    /// Its value.
+    pub value: f64,
+    /// How fast the result changes with it.
+    pub local: f64,
+}
+
+/// Why a number is what it is: what it was computed from, one step back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Why {
+    /// The number.
+    pub value: f64,
+    /// How fast the loss changes with it; 0 before `backward`.
+    pub grad: f64,
+    /// How it follows from its operands: `sum(w * x)`.
+    pub formula: &'static str,
+    /// What it was computed from; none for a parameter.
+    pub operands: Vec<Operand>,
+}
+
+/// Where the number at `row` and `col` of a tensor came from.
+///
+/// # Panics
+/// If there is no such number.
+pub fn why(engine: &dyn Engine, batch: &Batch, tensor: Id, row: usize, col: usize) -> Why {
+    let nodes = engine.nodes();
+    let Node { op, shape, .. } = nodes[tensor.0 as usize];
+    assert!(row < shape.rows && col < shape.cols, "[{row}, {col}] of {shape}");
+    let look = Look { engine, batch, nodes: &nodes };
+    let value = engine.values(tensor)[row * shape.cols + col];
+    let grads = engine.grads(tensor);
+    let (formula, operands) = look.back(op, row, col, value);
+    Why { value, grad: grads.get(row * shape.cols + col).copied().unwrap_or(0.0), formula, operands }
+}
+
+struct Look<'a> {
+    engine: &'a dyn Engine,
+    batch: &'a Batch,
+    nodes: &'a [Node],
+}
+
+impl Look<'_> {
+    fn shape(&self, id: Id) -> Shape {
+        self.nodes[id.0 as usize].shape
+    }
+
+    fn at(&self, id: Id, row: usize, col: usize) -> f64 {
+        self.engine.values(id)[row * self.shape(id).cols + col]
+    }
+
+    fn operand(&self, tensor: Id, row: usize, col: usize, local: f64) -> Operand {
+        Operand { tensor, row, col, value: self.at(tensor, row, col), local }
+    }
+
+    /// The products of a sum: each factor's local derivative is the other.
+    fn products(
+        &self,
+        pairs: impl Iterator<Item = ((Id, usize, usize), (Id, usize, usize))>,
+    ) -> Vec<Operand> {
+        pairs
+            .flat_map(|(a, b)| {
+                let (x, y) = (self.at(a.0, a.1, a.2), self.at(b.0, b.1, b.2));
+                [self.operand(a.0, a.1, a.2, y), self.operand(b.0, b.1, b.2, x)]
+            })
+            .collect()
+    }
+
+    /// The formula and the operands of number `[row, col]`, whose value is `y`.
+    fn back(&self, op: Op, row: usize, col: usize, y: f64) -> (&'static str, Vec<Operand>) {
+        let one = |x: Id, local: f64| vec![self.operand(x, row, col, local)];
+        match op {
+            Op::Param { .. } => ("a parameter: learnt", vec![]),
+            Op::Gather { w, by } => (
+                "w[index]: a row of the table",
+                vec![self.operand(w, by.of(self.batch)[row] as usize, col, 1.0)],
+            ),
+            Op::Pick { x, by } => {
+                ("x[index]: the target's", vec![self.operand(x, row, by.of(self.batch)[row] as usize, 1.0)])
+            }
+            Op::Columns { x, start } => ("x: the same number", vec![self.operand(x, row, start + col, 1.0)]),
+            Op::Remember { x, .. } => {
+                let new = |s: &&crate::batch::Segment| {
+                    (s.memory + s.past..s.memory + s.past + s.len).contains(&row)
+                };
+                let segment = self.batch.segments.iter().find(new);
+                let operand = segment.map(|s| self.operand(x, s.start + row - s.memory - s.past, col, 1.0));
+                ("x: remembered", operand.into_iter().collect())
+            }
+            Op::Add(a, b) => ("a + b", vec![self.operand(a, row, col, 1.0), self.operand(b, row, col, 1.0)]),
+            Op::Mul(a, b) => {
+                let col_b = if self.shape(b).cols > 1 { col } else { 0 };
+                ("a * b", self.products(std::iter::once(((a, row, col), (b, row, col_b)))))
+            }
+            Op::Div(a, b) => {
+                let col_b = if self.shape(b).cols > 1 { col } else { 0 };
+                let (x, divisor) = (self.at(a, row, col), self.at(b, row, col_b));
+                let local = -pow(divisor, -2.0) * x;
+                (
+                    "a / b",
+                    vec![self.operand(a, row, col, pow(divisor, -1.0)), self.operand(b, row, col_b, local)],
+                )
+            }
+            Op::Affine { x, scale, .. } => ("x * scale + shift", one(x, scale)),
+            Op::Pow { x, exponent } => {
+                ("x to a power", one(x, exponent * pow(self.at(x, row, col), exponent - 1.0)))
+            }
+            Op::Exp(x) => ("exp(x)", one(x, y)),
+            Op::Ln(x) => ("ln(x)", one(x, 1.0 / self.at(x, row, col))),
+            Op::Activate { x, f } => ("f(x)", one(x, f.derivative(self.at(x, row, col)))),
+            Op::OffMax(x) => ("x - max(x)", one(x, 1.0)),
+            Op::Sum(x) => {
+                let cols = 0..self.shape(x).cols;
+                ("sum(x), along the row", cols.map(|c| self.operand(x, row, c, 1.0)).collect())
+            }
+            Op::Total(x) => {
+                let Shape { rows, cols } = self.shape(x);
+                let all = (0..rows).flat_map(|r| (0..cols).map(move |c| (r, c)));
+                ("sum(x), all of it", all.map(|(r, c)| self.operand(x, r, c, 1.0)).collect())
+            }
+            Op::Dot(a, b) => {
+                let cols = 0..self.shape(a).cols;
+                ("sum(a * b), along the row", self.products(cols.map(|c| ((a, row, c), (b, row, c)))))
+            }
+            Op::Linear { x, w } => {
+                let cols = 0..self.shape(w).cols;
+                ("sum(w * x)", self.products(cols.map(|c| ((w, col, c), (x, row, c)))))
+            }
+            Op::Scores { q, k, heads } => {
+                let (token, head, d) = (row / heads, row % heads, self.shape(q).cols / heads);
+                let Some((first, seen)) = self.context(token).filter(|&(_, seen)| col < seen) else {
+                    return ("-inf: not to be seen", vec![]);
+                };
+                debug_assert!(col < seen);
+                let channels = head * d..(head + 1) * d;
+                ("sum(q * k)", self.products(channels.map(|c| ((q, token, c), (k, first + col, c)))))
+            }
+            Op::Mix { a, v, heads } => {
+                let d = self.shape(v).cols / heads;
+                let (first, seen) = self.context(row).unwrap_or((0, 0));
+                let weights = row * heads + col / d;
+                ("sum(a * v)", self.products((0..seen).map(|s| ((a, weights, s), (v, first + s, col)))))
+            }
+            // An engine that took a shortcut has not kept what is between; the row it came from is all there is.
+            Op::RmsNorm(x) => {
+                let cols = self.shape(x).cols;
+                let row_of = |c| self.at(x, row, c);
+                let s = ((0..cols).map(|c| row_of(c) * row_of(c)).sum::<f64>() / cols as f64 + RMS_EPS)
+                    .powf(-0.5);
+                let slope =
+                    |c: usize| f64::from(u8::from(c == col)) * s - y * row_of(c) * s * s / cols as f64;
+                ("x / sqrt(mean(x^2) + 1e-5)", (0..cols).map(|c| self.operand(x, row, c, slope(c))).collect())
+            }
+            Op::Attention { .. } => ("attention, in one piece", vec![]),
+            Op::CrossEntropy(_) => ("mean of -ln(softmax(x)[target]), in one piece", vec![]),
+        }
+    }
+
+    /// Which rows of keys and values the token at `row` sees: the first, and how many.
+    fn context(&self, row: usize) -> Option<(usize, usize)> {
+        let segment = self.batch.segments.iter().find(|s| (s.start..s.start + s.len).contains(&row))?;
+        let first = if self.batch.decoding { segment.memory } else { segment.start };
+        Some((first, segment.past + row - segment.start + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, batch::Corpus, documents::Documents, rng::Rng, train::Trainer};
+
+    fn trained() -> (Trainer<f64>, Batch) {
+        let mut corpus = Corpus::new(Documents::from_lines("abcab\ncab".into()).unwrap());
+        let mut trainer = Trainer::new(
+            Config { zero_init: false, init_std: 0.5, lr: 0.0, ..Config::default() },
+            corpus.tokenizer.vocab_size(),
+            &mut Rng::new(3),
+        )
+        .unwrap();
+        let mut batch = Batch::default();
+        corpus.fill(&mut batch, 0, 2, 8);
+        trainer.step(&batch).unwrap();
+        (trainer, batch)
+    }
+
+    /// A number's gradient is the sum over all that used it of their gradient times the local derivative.
+    #[test]
+    fn why_agrees_with_backward_for_every_number() {
+        let (trainer, batch) = trained();
+        let engine: &dyn Engine = &*trainer.engine;
+        let nodes = engine.nodes();
+        let mut expected: Vec<Vec<f64>> = nodes.iter().map(|n| vec![0.0; n.shape.len()]).collect();
+        expected[find(engine, "loss").unwrap().id.0 as usize][0] = 1.0;
+        for node in nodes.iter().rev() {
+            for place in 0..node.shape.len() {
+                let (row, col) = (place / node.shape.cols, place % node.shape.cols);
+                let why = why(engine, &batch, node.id, row, col);
+                let g = expected[node.id.0 as usize][place];
+                for operand in &why.operands {
+                    let cols = nodes[operand.tensor.0 as usize].shape.cols;
+                    expected[operand.tensor.0 as usize][operand.row * cols + operand.col] +=
+                        operand.local * g;
+                }
+                // The numbers of a tensor seen through its columns have their gradient from elsewhere too.
+                if !matches!(node.op, Op::Columns { .. } | Op::Param { .. }) {
+                    assert!((g - why.grad).abs() <= 1e-12, "{:?} [{row}, {col}]: {g} {}", node.op, why.grad);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attention_maps_are_triangles_that_sum_to_1() {
+        let (trainer, batch) = trained();
+        let map = attention_map(&*trainer.engine, 0, 4, 2).unwrap();
+        assert_eq!(map.len(), batch.rows());
+        for (row, weights) in map.iter().enumerate() {
+            let seen = batch.positions[row] as usize + 1;
+            assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            assert!(weights[..seen].iter().all(|&w| w > 0.0) && weights[seen..].iter().all(|&w| w == 0.0));
+        }
+        let norms = gradient_norms(&trainer.model.layout, &vec![2.0; trainer.num_params()]);
+        assert_eq!(norms[3], ("layer0.attn_wq".to_string(), 2.0 * 256f64.sqrt()));
+    }
+}
