@@ -5,15 +5,18 @@
 #![expect(clippy::print_stdout, reason = "the table is the purpose")]
 #![expect(unsafe_code, reason = "peak by instructions; the rival takes pointers")]
 
-#[path = "kernels/race.rs"]
-mod race;
 #[path = "kernels/products.rs"]
 mod products;
+#[path = "kernels/race.rs"]
+mod race;
 
 fn main() {
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let peak = race::peak();
-    println!("level {}, peak {peak:.0} GFLOP/s (multiply-adds of independent registers)", microgpt_kernels::level::current().name());
+    println!(
+        "level {}, peak {peak:.0} GFLOP/s (multiply-adds of independent registers)",
+        microgpt_kernels::level::current().name()
+    );
     if "products".contains(&filter) {
         products::run(peak);
     }

@@ -1,6 +1,6 @@
 //! The three products of a linear layer, at the widths of small and middling models.
 
-use crate::race::race;
+use crate::race::{numbers, race};
 use gemm::Parallelism::None as Alone;
 use microgpt_kernels::matmul::{self, naive};
 
@@ -18,30 +18,50 @@ fn library(
     let (a_rs, a_cs, b_rs, b_cs) = (a_rs as isize, a_cs as isize, b_rs as isize, b_cs as isize);
     // SAFETY: `run` makes the slices as large as these shapes.
     unsafe {
-        gemm::gemm(m, n, k, c.0, 1, c.1, add, a, a_cs, a_rs, b, b_cs, b_rs, 1.0, 1.0, false, false, false, Alone)
+        gemm::gemm(
+            m, n, k, c.0, 1, c.1, add, a, a_cs, a_rs, b, b_cs, b_rs, 1.0, 1.0, false, false, false,
+            Alone,
+        )
     }
 }
 
 pub(crate) fn run(peak: f64) {
-    println!("{:<10} {:>16} {:>9} {:>7} {:>9} {:>9}", "product", "T x I x O", "GFLOP/s", "of peak", "vs gemm", "vs naive");
+    println!(
+        "{:<10} {:>16} {:>9} {:>7} {:>9} {:>9}",
+        "product", "T x I x O", "GFLOP/s", "of peak", "vs gemm", "vs naive"
+    );
     let mut shapes = vec![];
-    for (i, o) in [(16, 16), (16, 48), (16, 64), (64, 16), (16, 27), (32, 32), (64, 64), (64, 256), (128, 128)] {
+    for (i, o) in [
+        (16, 16),
+        (16, 48),
+        (16, 64),
+        (64, 16),
+        (16, 27),
+        (32, 32),
+        (64, 64),
+        (64, 256),
+        (128, 128),
+    ] {
         shapes.extend([1, 7, 8, 16, 32, 128].map(|t| (t, i, o)));
     }
     shapes.extend([(768, 128, 384), (768, 128, 512), (768, 512, 128), (768, 128, 65)]);
     shapes.extend([(4096, 384, 1152), (4096, 384, 1536), (4096, 1536, 384)]);
     for (t, i, o) in shapes {
-        let numbers = |n: usize| (0..n).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect::<Vec<f32>>();
-        let (x, w, dy) = (numbers(t * i), numbers(o * i), numbers(t * o));
-        let (mut y, mut dx, mut dw) = (vec![0.0; t * o], vec![0.0; t * i], vec![0.0; o * i]);
-        let (mut y2, mut dx2, mut dw2) = (y.clone(), dx.clone(), dw.clone());
-        let (mut y3, mut dx3, mut dw3) = (y.clone(), dx.clone(), dw.clone());
+        let (x, w, dy) = (&*numbers(t * i), &*numbers(o * i), &*numbers(t * o));
+        let [y, y2, y3] = [(); 3].map(|_| numbers(t * o));
+        let [dx, dx2, dx3] = [(); 3].map(|_| numbers(t * i));
+        let [dw, dw2, dw3] = [(); 3].map(|_| numbers(o * i));
         let work = 2.0 * (t * i * o) as f64;
         let small = work < 1e8;
-        let table = |name: &str, ours: &mut dyn FnMut(), theirs: &mut dyn FnMut(), slow: &mut dyn FnMut()| {
-            let laps = if small { race(&mut [ours, theirs, slow]) } else { race(&mut [ours, theirs]) };
+        let table = |name: &str,
+                     ours: &mut dyn FnMut(),
+                     theirs: &mut dyn FnMut(),
+                     slow: &mut dyn FnMut()| {
+            let laps =
+                if small { race(&mut [ours, theirs, slow]) } else { race(&mut [ours, theirs]) };
             let speed = work / laps[0].best;
-            let naive = if small { format!("{:.1}", laps[0].faster_than(&laps[2])) } else { "-".into() };
+            let naive =
+                if small { format!("{:.1}", laps[0].faster_than(&laps[2])) } else { "-".into() };
             println!(
                 "{name:<10} {:>16} {speed:>9.1} {:>6.0}% {:>9.2} {naive:>9}",
                 format!("{t} x {i} x {o}"),
@@ -51,21 +71,21 @@ pub(crate) fn run(peak: f64) {
         };
         table(
             "linear",
-            &mut || matmul::linear(&mut y, &x, &w, t, i, o, false),
-            &mut || library((t, o, i), &mut y2, false, &x, (i, 1), &w, (1, i)),
-            &mut || naive::linear(&mut y3, &x, &w, t, i, o, false),
+            &mut || matmul::linear(y, x, w, t, i, o, false),
+            &mut || library((t, o, i), y2, false, x, (i, 1), w, (1, i)),
+            &mut || naive::linear(y3, x, w, t, i, o, false),
         );
         table(
             "linear_dx",
-            &mut || matmul::linear_dx(&mut dx, &dy, &w, t, i, o, true),
-            &mut || library((t, i, o), &mut dx2, true, &dy, (o, 1), &w, (i, 1)),
-            &mut || naive::linear_dx(&mut dx3, &dy, &w, t, i, o, true),
+            &mut || matmul::linear_dx(dx, dy, w, t, i, o, true),
+            &mut || library((t, i, o), dx2, true, dy, (o, 1), w, (i, 1)),
+            &mut || naive::linear_dx(dx3, dy, w, t, i, o, true),
         );
         table(
             "linear_dw",
-            &mut || matmul::linear_dw(&mut dw, &dy, &x, t, i, o),
-            &mut || library((o, i, t), &mut dw2, true, &dy, (1, o), &x, (i, 1)),
-            &mut || naive::linear_dw(&mut dw3, &dy, &x, t, i, o),
+            &mut || matmul::linear_dw(dw, dy, x, t, i, o),
+            &mut || library((o, i, t), dw2, true, dy, (1, o), x, (i, 1)),
+            &mut || naive::linear_dw(dw3, dy, x, t, i, o),
         );
     }
 }

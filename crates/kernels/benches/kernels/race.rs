@@ -13,7 +13,8 @@ pub(crate) struct Lap {
 impl Lap {
     /// The median over rounds of the other's time over mine: above 1, mine is faster.
     pub(crate) fn faster_than(&self, other: &Lap) -> f64 {
-        let mut ratios: Vec<f64> = self.rounds.iter().zip(&other.rounds).map(|(mine, other)| other / mine).collect();
+        let mut ratios: Vec<f64> =
+            self.rounds.iter().zip(&other.rounds).map(|(mine, other)| other / mine).collect();
         ratios.sort_by(f64::total_cmp);
         ratios[ratios.len() / 2]
     }
@@ -41,7 +42,9 @@ pub(crate) fn race(contenders: &mut [&mut dyn FnMut()]) -> Vec<Lap> {
             lap.push(start.elapsed().as_nanos() as f64 / repeats as f64);
         }
     }
-    laps.into_iter().map(|rounds| Lap { best: rounds.iter().copied().fold(f64::INFINITY, f64::min), rounds }).collect()
+    laps.into_iter()
+        .map(|rounds| Lap { best: rounds.iter().copied().fold(f64::INFINITY, f64::min), rounds })
+        .collect()
 }
 
 /// The most multiply-adds this machine does, in GFLOP/s: one product that never leaves the first cache and whose
@@ -74,4 +77,13 @@ pub(crate) fn peak() -> f64 {
     let (x, w, mut y) = (vec![0.5; 48 * 96], vec![0.5; 48 * 96], vec![0.0; 48 * 48]);
     let lap = race(&mut [&mut || microgpt_kernels::matmul::linear_dw(&mut y, &x, &w, 96, 48, 48)]);
     2.0 * 48.0 * 48.0 * 96.0 / lap[0].best
+}
+
+/// `n` numbers in -1..1 at the start of a cache line, as an engine's arena has them.
+pub(crate) fn numbers(n: usize) -> &'static mut [f32] {
+    let room: &'static mut [f32] = vec![0.0; n + 16].leak();
+    let skip = room.as_ptr().align_offset(64);
+    let numbers = &mut room[skip..skip + n];
+    numbers.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 7919 % 1000) as f32 / 500.0 - 1.0);
+    numbers
 }
