@@ -10,8 +10,13 @@ pub mod level;
 #[macro_use]
 #[allow(dead_code)]
 mod vector;
+pub mod activation;
+pub mod adam;
+pub mod cross_entropy;
 pub mod exact;
 pub mod math;
 pub mod matmul;
+pub mod norm;
+pub mod slices;
 #[cfg(test)]
 mod test;

@@ -18,8 +18,13 @@ const WIDEST: usize = 48;
 
 thread_local! {
     /// Room for one panel of B and one block of A, kept by the thread so that no call allocates once warm.
-    static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static ROOM: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
+
+/// A cache line: a register that straddles two costs two loads.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "read and written through pointers")] [f32; 16]);
 
 /// A matrix to read: element (r, c) at `at[r * rs + c * cs]`.
 #[derive(Clone, Copy)]
@@ -113,37 +118,40 @@ fn readable(a: View, m: usize, k: usize, n: usize, room: &mut Room) -> (*const f
 }
 
 /// The thread's scratch, taken for one call.
-struct Room(Vec<f32>);
+struct Room(Vec<Line>);
 
 impl Room {
     const PANEL: usize = KC * WIDEST;
+    const BLOCK: usize = KC * MC;
 
     fn take() -> Room {
-        let mut numbers = ROOM.take();
-        if numbers.is_empty() {
-            numbers.resize(Room::PANEL, 0.0);
-        }
-        Room(numbers)
+        Room(ROOM.take())
     }
 
     fn give_back(self) {
         ROOM.set(self.0);
     }
 
+    /// `n` numbers behind the first `skip`.
+    fn get(&mut self, skip: usize, n: usize) -> *mut f32 {
+        let lines = (skip + n).div_ceil(16);
+        if self.0.len() < lines {
+            self.0.resize(lines, Line([0.0; 16]));
+        }
+        self.0.as_mut_ptr().cast::<f32>().wrapping_add(skip)
+    }
+
     /// `b[0..k, 0..n]` in rows of whole registers.
     fn pack(&mut self, b: View, k: usize, n: usize, lanes: usize) -> *const f32 {
-        let stride = n.next_multiple_of(lanes);
-        assert!(k * stride <= Room::PANEL, "a panel of {k} x {stride}");
-        pack(b, k, n, self.0.as_mut_ptr());
-        self.0.as_ptr()
+        assert!(k * n.next_multiple_of(lanes) <= Room::PANEL, "a panel of {k} x {n}");
+        let to = self.get(0, Room::PANEL);
+        pack(b, k, n, to);
+        to
     }
 
     /// `a[0..m, 0..k]` by columns, behind the panel.
     fn copy(&mut self, a: View, m: usize, k: usize) -> *const f32 {
-        if self.0.len() < Room::PANEL + KC * MC {
-            self.0.resize(Room::PANEL + KC * MC, 0.0);
-        }
-        let to = self.0[Room::PANEL..].as_mut_ptr();
+        let to = self.get(Room::PANEL, Room::BLOCK);
         for p in 0..k {
             for r in 0..m {
                 // SAFETY: m <= MC and k <= KC; the caller of `product` vouches for A.

@@ -49,6 +49,10 @@ impl Vector for F32x8 {
         F32x8(with!(_mm256_set1_ps(x)))
     }
     #[inline(always)]
+    fn iota() -> Self {
+        F32x8(with!(_mm256_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)))
+    }
+    #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
         F32x8(with!(_mm256_loadu_ps(p)))
     }

@@ -41,6 +41,11 @@ impl Vector for F32Lanes {
         F32Lanes([x; 8])
     }
 
+    #[inline(always)]
+    fn iota() -> Self {
+        F32Lanes(from_fn(|i| i as f32))
+    }
+
     #[expect(unsafe_code, reason = "the contract of the trait")]
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {

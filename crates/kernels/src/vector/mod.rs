@@ -29,6 +29,8 @@ pub(crate) trait Vector:
     const NEWTON: usize;
 
     fn splat(x: f32) -> Self;
+    /// 0, 1, 2, ...
+    fn iota() -> Self;
 
     /// # Safety
     /// `LANES` numbers can be read at `p`.

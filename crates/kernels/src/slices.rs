@@ -1,0 +1,126 @@
+//! Whole slices: sums, scaled sums, dot products.
+
+use crate::vector::{Vector, fold, zip1};
+
+/// The definitions, in plain loops.
+pub mod naive {
+    /// See [`axpy`](super::axpy).
+    pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
+        for i in 0..y.len() {
+            y[i] += a * x[i];
+        }
+    }
+
+    /// See [`dot`](super::dot).
+    pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+        (0..x.len()).map(|i| x[i] * y[i]).sum()
+    }
+}
+
+simd! { fn add_into_simd(y: &mut [f32], x: &[f32]) = add_into_body; }
+#[inline(always)]
+fn add_into_body<V: Vector>(y: &mut [f32], x: &[f32]) {
+    zip1::<V>(y, x, |y, x| y + x)
+}
+
+simd! { fn axpy_simd(y: &mut [f32], a: f32, x: &[f32]) = axpy_body; }
+#[inline(always)]
+fn axpy_body<V: Vector>(y: &mut [f32], a: f32, x: &[f32]) {
+    let a = V::splat(a);
+    zip1::<V>(y, x, |y, x| a.fma(x, y))
+}
+
+simd! {
+    /// `y[i] *= a`.
+    pub fn scale(y: &mut [f32], a: f32) = scale_body;
+}
+#[inline(always)]
+fn scale_body<V: Vector>(y: &mut [f32], a: f32) {
+    let a = V::splat(a);
+    let mut chunks = y.chunks_exact_mut(V::LANES);
+    for y in &mut chunks {
+        (V::read(y) * a).write(y);
+    }
+    let tail = chunks.into_remainder();
+    (V::read(tail) * a).write(tail);
+}
+
+simd! { fn dot_simd(x: &[f32], y: &[f32]) -> f32 = dot_body; }
+#[inline(always)]
+fn dot_body<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
+    fold::<V>(x, y, |x, y, sum| x.fma(y, sum))
+}
+
+/// `y[i] += x[i]`.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub fn add_into(y: &mut [f32], x: &[f32]) {
+    assert!(x.len() == y.len(), "add_into: y has {} numbers, x {}", y.len(), x.len());
+    add_into_simd(y, x)
+}
+
+/// `y[i] += a x[i]`.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
+    assert!(x.len() == y.len(), "axpy: y has {} numbers, x {}", y.len(), x.len());
+    axpy_simd(y, a, x)
+}
+
+/// `sum x[i] y[i]`.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+    assert!(x.len() == y.len(), "dot: x has {} numbers, y {}", x.len(), y.len());
+    dot_simd(x, y)
+}
+
+/// `sum x[i]^2`.
+#[inline]
+pub fn sum_squares(x: &[f32]) -> f32 {
+    dot_simd(x, x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::at_each;
+    use crate::test::{assert_close, numbers};
+
+    #[test]
+    fn slices_are_their_definitions() {
+        at_each(|level| {
+            for n in (0..70).chain([127, 128, 129, 1000]) {
+                let (x, y) = (numbers(n, 1), numbers(n, 2));
+                let (mut a, mut b) = (y.clone(), y.clone());
+                axpy(&mut a, 0.3, &x);
+                naive::axpy(&mut b, 0.3, &x);
+                assert_close(&a, &b, 1e-6, &format!("axpy {level:?} {n}"));
+                add_into(&mut a, &x);
+                naive::axpy(&mut b, 1.0, &x);
+                assert_close(&a, &b, 1e-6, &format!("add_into {level:?} {n}"));
+                scale(&mut a, 2.0);
+                b.iter_mut().for_each(|b| *b *= 2.0);
+                assert_close(&a, &b, 1e-6, &format!("scale {level:?} {n}"));
+                assert_close(
+                    &[dot(&x, &y)],
+                    &[naive::dot(&x, &y)],
+                    1e-5,
+                    &format!("dot {level:?} {n}"),
+                );
+                assert_close(
+                    &[sum_squares(&x)],
+                    &[naive::dot(&x, &x)],
+                    1e-5,
+                    &format!("{level:?} {n}"),
+                );
+            }
+        });
+    }
+}
