@@ -12,6 +12,7 @@ pub mod level;
 mod vector;
 pub mod activation;
 pub mod adam;
+pub mod attention;
 pub mod cross_entropy;
 pub mod exact;
 pub mod math;

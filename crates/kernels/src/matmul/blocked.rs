@@ -23,8 +23,8 @@ thread_local! {
 
 /// A cache line: a register that straddles two costs two loads.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line(#[expect(dead_code, reason = "read and written through pointers")] [f32; 16]);
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [f32; 16]);
 
 /// A matrix to read: element (r, c) at `at[r * rs + c * cs]`.
 #[derive(Clone, Copy)]
@@ -145,7 +145,7 @@ impl Room {
     fn pack(&mut self, b: View, k: usize, n: usize, lanes: usize) -> *const f32 {
         assert!(k * n.next_multiple_of(lanes) <= Room::PANEL, "a panel of {k} x {n}");
         let to = self.get(0, Room::PANEL);
-        pack(b, k, n, to);
+        pack(b, k, n, to, n.next_multiple_of(lanes));
         to
     }
 
@@ -162,14 +162,31 @@ impl Room {
     }
 }
 
+/// `to[c, r] = from[r, c]` for `rows` rows of `columns`; rows of `to` begin `to_stride` apart, at least `rows` rounded
+/// up to 16, and what is behind `rows` in them becomes 0.
+pub(crate) fn transpose(
+    to: &mut [f32],
+    to_stride: usize,
+    from: &[f32],
+    stride: usize,
+    rows: usize,
+    columns: usize,
+) {
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!(to_stride >= rows.next_multiple_of(16) && to.len() >= columns * to_stride);
+    assert!(from.len() >= (rows - 1) * stride + columns);
+    pack(View { at: from.as_ptr(), rs: 1, cs: stride }, columns, rows, to.as_mut_ptr(), to_stride);
+}
+
 simd! {
-    /// `to[p, j] = b[p, j]` in rows of whole registers, zeros behind the last column.
-    fn pack(b: View, k: usize, n: usize, to: *mut f32) = pack_body;
+    /// `to[p, j] = b[p, j]` in rows of whole registers, `stride` apart, zeros behind the last column.
+    fn pack(b: View, k: usize, n: usize, to: *mut f32, stride: usize) = pack_body;
 }
 
 #[inline(always)]
-fn pack_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32) {
-    let stride = n.next_multiple_of(V::LANES);
+fn pack_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32, stride: usize) {
     // SAFETY: `product`'s caller vouches for B, `Room` for k rows of `stride` numbers at `to`.
     unsafe {
         if b.cs == 1 {

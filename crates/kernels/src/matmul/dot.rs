@@ -6,25 +6,24 @@
 use crate::vector::Vector;
 
 simd! {
-    /// `y[o] (+)= sum_i x[i] w[o, i]`; `w` is `[O, I]`, O and I being the lengths of y and x.
-    pub(super) fn row(y: &mut [f32], x: &[f32], w: &[f32], accumulate: bool) = row_body;
+    /// `y[o] (+)= sum_i x[i] w[o, i]`; O and I are the lengths of y and x, and rows of w begin `stride` apart.
+    pub(crate) fn row(y: &mut [f32], x: &[f32], w: &[f32], stride: usize, accumulate: bool) = row_body;
 }
 
 #[inline(always)]
-fn row_body<V: Vector>(y: &mut [f32], x: &[f32], w: &[f32], accumulate: bool) {
-    let i = x.len();
-    for (y, w) in y.chunks_mut(V::LANES).zip(w.chunks(V::LANES * i)) {
+fn row_body<V: Vector>(y: &mut [f32], x: &[f32], w: &[f32], stride: usize, accumulate: bool) {
+    for (y, w) in y.chunks_mut(V::LANES).zip(w.chunks(V::LANES * stride)) {
         let mut sums = [V::zero(); 16];
         if y.len() == V::LANES {
             for (at, x) in x.chunks(V::LANES).enumerate() {
                 let (at, xs) = (at * V::LANES, V::read(x));
                 for r in 0..V::LANES {
-                    sums[r] = xs.fma(V::read(&w[r * i + at..][..x.len()]), sums[r]);
+                    sums[r] = xs.fma(V::read(&w[r * stride + at..][..x.len()]), sums[r]);
                 }
             }
         } else {
             for r in 0..y.len() {
-                for (x, w) in x.chunks(V::LANES).zip(w[r * i..][..i].chunks(V::LANES)) {
+                for (x, w) in x.chunks(V::LANES).zip(w[r * stride..][..x.len()].chunks(V::LANES)) {
                     sums[r] = V::read(x).fma(V::read(w), sums[r]);
                 }
             }

@@ -14,7 +14,8 @@ mod blocked;
 mod dot;
 mod tile;
 
-pub(crate) use blocked::{View, product};
+pub(crate) use blocked::{Line, View, product, transpose};
+pub(crate) use dot::row;
 
 /// The definitions, in plain loops.
 pub mod naive {
@@ -66,7 +67,7 @@ pub fn linear(y: &mut [f32], x: &[f32], w: &[f32], t: usize, i: usize, o: usize,
     check("linear: w", w, (o, i));
     if i > 0 && o > 0 && t <= 2 {
         for (y, x) in y.chunks_exact_mut(o).zip(x.chunks_exact(i)) {
-            dot::row(y, x, w, accumulate);
+            row(y, x, w, i, accumulate);
         }
         return;
     }
@@ -112,6 +113,62 @@ pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: u
     unsafe {
         product(o, i, t, a, b, dw.as_mut_ptr(), i, true)
     }
+}
+
+/// `C = alpha A B + beta C` for matrices anywhere in slices: element (r, c) of A is `a[r * a_rs + c * a_cs]`, likewise B;
+/// C has its columns next to each other and rows `c_rs` apart. C is not read where `beta` is 0.
+///
+/// Shapes: A `[m, k]`, B `[k, n]`, C `[m, n]`.
+///
+/// # Panics
+/// If a matrix reaches behind the end of its slice, or rows of C overlap.
+pub fn matmul_strided(
+    (m, n, k): (usize, usize, usize),
+    a: &[f32],
+    (a_rs, a_cs): (usize, usize),
+    b: &[f32],
+    (b_rs, b_cs): (usize, usize),
+    c: &mut [f32],
+    c_rs: usize,
+    alpha: f32,
+    beta: f32,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let end = |rows: usize, columns: usize, rs: usize, cs: usize| match (rows, columns) {
+        (0, _) | (_, 0) => 0,
+        _ => (rows - 1) * rs + (columns - 1) * cs + 1,
+    };
+    let (found, wanted) = (
+        [a.len(), b.len(), c.len()],
+        [end(m, k, a_rs, a_cs), end(k, n, b_rs, b_cs), end(m, n, c_rs, 1)],
+    );
+    assert!(
+        found.iter().zip(&wanted).all(|(found, wanted)| found >= wanted),
+        "matmul_strided: [{m}, {k}] [{k}, {n}] reaches to {wanted:?} of A, B, C, which have {found:?} numbers"
+    );
+    assert!(m == 1 || c_rs >= n, "matmul_strided: rows of C are {n} numbers, {c_rs} apart");
+    // The product itself is added plainly: C is brought to the scale of A B before, and back after.
+    let scale = |c: &mut [f32], factor: f32| {
+        if factor != 1.0 {
+            (0..m).for_each(|r| crate::slices::scale(&mut c[r * c_rs..][..n], factor));
+        }
+    };
+    if alpha == 0.0 && beta != 0.0 {
+        return scale(c, beta);
+    }
+    if beta != 0.0 {
+        scale(c, beta / alpha);
+    }
+    let (a, b) =
+        (View { at: a.as_ptr(), rs: a_rs, cs: a_cs }, View { at: b.as_ptr(), rs: b_rs, cs: b_cs });
+    #[expect(unsafe_code, reason = "checked shapes")]
+    // SAFETY: the extents of all three were checked above, and a mutable slice overlaps no other.
+    unsafe {
+        product(m, n, k, a, b, c.as_mut_ptr(), c_rs, beta != 0.0)
+    }
+    scale(c, alpha);
 }
 
 #[track_caller]
@@ -161,6 +218,55 @@ mod tests {
                 linear_dw(&mut dw, &dy, &x, t, i, o);
                 naive::linear_dw(&mut dw2, &dy, &x, t, i, o);
                 assert_close(&dw, &dw2, 1e-5, &format!("linear_dw {name}"));
+            }
+        });
+    }
+
+    #[test]
+    fn strided_is_its_definition() {
+        at_each(|level| {
+            for (m, n, k) in
+                [(1, 1, 1), (5, 7, 3), (17, 33, 20), (40, 50, 60), (300, 100, 250), (4, 4, 0)]
+            {
+                for (a_rs, a_cs) in [(k + 3, 1), (1, m + 1), (2 * k + 1, 2)] {
+                    for (b_rs, b_cs) in [(n + 2, 1), (1, k + 5), (3 * n, 3)] {
+                        let (a, b) =
+                            (numbers(m * a_rs + k * a_cs, 1), numbers(k * b_rs + n * b_cs, 2));
+                        for (alpha, beta) in
+                            [(1.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.5, 2.0), (0.0, 0.5)]
+                        {
+                            let c_rs = n + 4;
+                            let mut c = numbers(m * c_rs, 3);
+                            let mut wanted = c.clone();
+                            for r in 0..m {
+                                for j in 0..n {
+                                    let sum: f32 = (0..k)
+                                        .map(|p| a[r * a_rs + p * a_cs] * b[p * b_rs + j * b_cs])
+                                        .sum();
+                                    wanted[r * c_rs + j] =
+                                        alpha * sum + beta * wanted[r * c_rs + j];
+                                }
+                            }
+                            matmul_strided(
+                                (m, n, k),
+                                &a,
+                                (a_rs, a_cs),
+                                &b,
+                                (b_rs, b_cs),
+                                &mut c,
+                                c_rs,
+                                alpha,
+                                beta,
+                            );
+                            assert_close(
+                                &c,
+                                &wanted,
+                                1e-5,
+                                &format!("{level:?} {m} {n} {k} {alpha} {beta}"),
+                            );
+                        }
+                    }
+                }
             }
         });
     }

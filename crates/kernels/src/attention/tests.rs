@@ -1,0 +1,107 @@
+use super::*;
+use crate::level::at_each;
+use crate::test::{assert_close, numbers};
+
+/// Packed q, k, v of documents one after the other, as in training.
+fn documents(lengths: &[usize]) -> Vec<Segment> {
+    let mut start = 0;
+    let segment = |&q_len: &usize| {
+        start += q_len;
+        Segment { q_start: start - q_len, q_len, kv_start: start - q_len, past: 0 }
+    };
+    lengths.iter().map(segment).collect()
+}
+
+fn packed(qkv: &[f32], c: usize) -> [Rows<'_>; 3] {
+    [0, 1, 2].map(|i| Rows { data: qkv, offset: i * c, stride: 3 * c })
+}
+
+fn compare(lengths: &[usize], heads: usize, head_size: usize) {
+    let c = heads * head_size;
+    let t: usize = lengths.iter().sum();
+    let (qkv, dout) = (numbers(t * 3 * c, 1), numbers(t * c, 2));
+    let qkv: Vec<f32> = qkv.iter().map(|x| 2.0 * x).collect();
+    let segments = documents(lengths);
+    let [q, k, v] = packed(&qkv, c);
+    let x = Inputs { q, k, v, segments: &segments, heads, head_size };
+    let places = [0, 1, 2].map(|i| Place { offset: i * c, stride: 3 * c });
+    let (mut out2, mut grads2) = (vec![0.0; t * c], numbers(t * 3 * c, 3));
+    naive::forward(&mut out2, &x);
+    naive::backward(&mut grads2, places, &dout, &x);
+    at_each(|level| {
+        let what = format!("{level:?}, documents {lengths:?}, {heads} heads of {head_size}");
+        let (mut out, mut saved) =
+            (vec![0.0; t * c], vec![f32::NAN; saved_len(&segments, heads, head_size)]);
+        forward(&mut out, &mut saved, &x);
+        assert_close(&out, &out2, 1e-5, &what);
+        let mut grads = numbers(t * 3 * c, 3);
+        backward(&mut grads, places, &dout, &out, &saved, &x);
+        assert_close(&grads, &grads2, 1e-5, &format!("backward, {what}"));
+    });
+}
+
+#[test]
+fn attention_is_its_definition() {
+    for (heads, size) in [
+        (4, 4),
+        (16, 1),
+        (2, 8),
+        (1, 16),
+        (4, 8),
+        (2, 16),
+        (3, 5),
+        (1, 7),
+        (4, 32),
+        (2, 64),
+        (8, 2),
+    ] {
+        compare(&[7], heads, size);
+        compare(&[1, 3, 16, 2, 17, 8, 1, 33], heads, size);
+    }
+    compare(&[64, 70], 4, 32);
+    compare(&[130], 2, 64);
+    compare(&[256], 1, 24);
+}
+
+/// Decoding with a cache: queries one by one (and in blocks) see what the full pass sees.
+#[test]
+fn a_cache_changes_nothing() {
+    at_each(|level| {
+        for (heads, head_size, t) in [(4, 4, 16), (4, 4, 40), (2, 32, 50), (3, 5, 20)] {
+            let c = heads * head_size;
+            let qkv = numbers(t * 3 * c, 1);
+            let [q, k, v] = packed(&qkv, c);
+            let full = documents(&[t]);
+            let mut wanted = vec![0.0; t * c];
+            naive::forward(&mut wanted, &Inputs { q, k, v, segments: &full, heads, head_size });
+            for step in [1, 2, 5] {
+                let mut out = vec![0.0; t * c];
+                for first in (0..t).step_by(step) {
+                    let q_len = step.min(t - first);
+                    let segments = [Segment { q_start: first, q_len, kv_start: 0, past: first }];
+                    let mut saved = vec![0.0; saved_len(&segments, heads, head_size)];
+                    forward(
+                        &mut out,
+                        &mut saved,
+                        &Inputs { q, k, v, segments: &segments, heads, head_size },
+                    );
+                }
+                assert_close(
+                    &out,
+                    &wanted,
+                    1e-5,
+                    &format!("{level:?} {heads} x {head_size}, {step} of {t}"),
+                );
+            }
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "ends at 48 of q, which has 47 numbers")]
+fn a_segment_behind_the_end_is_told() {
+    let (data, segments) = ([0.0; 47], documents(&[3]));
+    let rows = Rows { data: &data, offset: 0, stride: 16 };
+    let x = Inputs { q: rows, k: rows, v: rows, segments: &segments, heads: 4, head_size: 4 };
+    forward(&mut [0.0; 48], &mut vec![0.0; saved_len(&segments, 4, 4)], &x);
+}
