@@ -152,11 +152,7 @@ pub fn forward(activation: Activation, y: &mut [f32], x: &[f32]) {
 /// If the lengths differ.
 pub fn backward(activation: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]) {
     let found = (dy.len(), x.len());
-    assert!(
-        found == (dx.len(), dx.len()),
-        "activation: dx has {} numbers, (dy, x) {found:?}",
-        dx.len()
-    );
+    assert!(found == (dx.len(), dx.len()), "activation: dx has {} numbers, (dy, x) {found:?}", dx.len());
     backward_simd(activation, dx, dy, x)
 }
 
@@ -199,9 +195,7 @@ mod tests {
             for activation in [Relu, SquaredRelu, Gelu, Silu, Tanh] {
                 for n in [0, 1, 7, 8, 9, 15, 16, 17, 100] {
                     let (mut x, dy) = (numbers(n, 1), numbers(n, 2));
-                    x.iter_mut()
-                        .enumerate()
-                        .for_each(|(i, x)| *x = if i % 9 == 4 { 0.0 } else { 5.0 * *x });
+                    x.iter_mut().enumerate().for_each(|(i, x)| *x = if i % 9 == 4 { 0.0 } else { 5.0 * *x });
                     let what = format!("{activation:?} {level:?} {n}");
                     let (mut y, mut y2) = (vec![7.0; n], vec![0.0; n]);
                     forward(activation, &mut y, &x);

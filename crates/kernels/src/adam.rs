@@ -56,19 +56,10 @@ pub fn adam(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], ada
 simd! { fn adam_simd(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], adam: Adam) = adam_body; }
 
 #[inline(always)]
-fn adam_body<V: Vector>(
-    params: &mut [f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    grads: &[f32],
-    adam: Adam,
-) {
+fn adam_body<V: Vector>(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], adam: Adam) {
     let rates = Rates::<V>::new(adam);
-    let (mut ps, mut ms, mut vs) = (
-        params.chunks_exact_mut(V::LANES),
-        m.chunks_exact_mut(V::LANES),
-        v.chunks_exact_mut(V::LANES),
-    );
+    let (mut ps, mut ms, mut vs) =
+        (params.chunks_exact_mut(V::LANES), m.chunks_exact_mut(V::LANES), v.chunks_exact_mut(V::LANES));
     let gs = grads.chunks_exact(V::LANES);
     let g_tail = gs.remainder();
     for (((p, m), v), g) in (&mut ps).zip(&mut ms).zip(&mut vs).zip(gs) {
@@ -136,16 +127,8 @@ mod tests {
     use crate::level::at_each;
     use crate::test::{assert_close, numbers};
 
-    const ADAM: Adam = Adam {
-        lr: 0.01,
-        b1: 0.85,
-        b2: 0.99,
-        c1: 0.15,
-        c2: 0.01,
-        eps: 1e-8,
-        decay: 0.0,
-        grad_scale: 1.0,
-    };
+    const ADAM: Adam =
+        Adam { lr: 0.01, b1: 0.85, b2: 0.99, c1: 0.15, c2: 0.01, eps: 1e-8, decay: 0.0, grad_scale: 1.0 };
 
     #[test]
     fn adam_is_its_definition() {
@@ -158,9 +141,7 @@ mod tests {
                         let (c1, c2) = (1.0 - ADAM.b1.powi(step), 1.0 - ADAM.b2.powi(step));
                         let now = Adam { c1, c2, decay, grad_scale, ..ADAM };
                         let mut g = numbers(n, step as u64);
-                        g.iter_mut()
-                            .enumerate()
-                            .for_each(|(i, g)| *g *= [1.0, 0.0, 1e-4, 1e-8][i % 4]);
+                        g.iter_mut().enumerate().for_each(|(i, g)| *g *= [1.0, 0.0, 1e-4, 1e-8][i % 4]);
                         adam(&mut p, &mut m, &mut v, &g, now);
                         naive(&mut p2, &mut m2, &mut v2, &g, now);
                     }
@@ -181,10 +162,7 @@ mod tests {
                 adam(&mut p, &mut vec![0.0; 64], &mut vec![0.0; 64], &g, ADAM);
                 naive(&mut p2, &mut vec![0.0; 64], &mut vec![0.0; 64], &g, ADAM);
                 for (a, b) in p.iter().zip(&p2) {
-                    assert!(
-                        (a - b).abs() <= 8.0 * f32::EPSILON * b.abs(),
-                        "{level:?}: {a:e}, not {b:e}"
-                    );
+                    assert!((a - b).abs() <= 8.0 * f32::EPSILON * b.abs(), "{level:?}: {a:e}, not {b:e}");
                 }
             }
         });

@@ -70,15 +70,9 @@ pub fn cross_entropy(
 ) -> f64 {
     let t = targets.len();
     let found = (losses.len(), logits.len());
-    assert!(
-        found == (t, t * v),
-        "cross_entropy of [{t}, {v}]: losses, logits have {found:?} numbers"
-    );
+    assert!(found == (t, t * v), "cross_entropy of [{t}, {v}]: losses, logits have {found:?} numbers");
     let room = dlogits.len();
-    assert!(
-        room == t * v || room == 0,
-        "cross_entropy: dlogits is [{t}, {v}], but has {room} numbers"
-    );
+    assert!(room == t * v || room == 0, "cross_entropy: dlogits is [{t}, {v}], but has {room} numbers");
     if let Some(target) = targets.iter().find(|&&target| target as usize >= v) {
         panic!("cross_entropy: target {target} is not below V = {v}");
     }
@@ -199,10 +193,7 @@ mod tests {
             let (mut l, mut d) = ([0.0], [0.0; 3]);
             let sum = cross_entropy(&mut l, &mut d, &[1e4, -1e4, f32::NEG_INFINITY], &[0], 3, 1.0);
             assert_eq!((sum, d), (0.0, [0.0; 3]), "{level:?}");
-            assert!(
-                cross_entropy(&mut l, &mut d, &[1.0, f32::NAN, 2.0], &[0], 3, 1.0).is_nan(),
-                "{level:?}"
-            );
+            assert!(cross_entropy(&mut l, &mut d, &[1.0, f32::NAN, 2.0], &[0], 3, 1.0).is_nan(), "{level:?}");
         });
     }
 

@@ -22,14 +22,7 @@ pub mod naive {
     }
 
     /// See [`rmsnorm_backward`](super::rmsnorm_backward).
-    pub fn rmsnorm_backward(
-        dx: &mut [f32],
-        dy: &[f32],
-        x: &[f32],
-        inverse: &[f32],
-        t: usize,
-        c: usize,
-    ) {
+    pub fn rmsnorm_backward(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], t: usize, c: usize) {
         for r in 0..t {
             let dot: f32 = (0..c).map(|i| dy[r * c + i] * x[r * c + i]).sum();
             let k = inverse[r];
@@ -48,10 +41,7 @@ pub mod naive {
 /// If a slice is not of its shape.
 pub fn rmsnorm(y: &mut [f32], inverse: &mut [f32], x: &[f32], t: usize, c: usize) {
     let found = (y.len(), inverse.len(), x.len());
-    assert!(
-        found == (t * c, t, t * c),
-        "rmsnorm of [{t}, {c}]: y, inverse, x have {found:?} numbers"
-    );
+    assert!(found == (t * c, t, t * c), "rmsnorm of [{t}, {c}]: y, inverse, x have {found:?} numbers");
     if c > 0 {
         forward(y, inverse, x, c)
     }
@@ -63,14 +53,7 @@ pub fn rmsnorm(y: &mut [f32], inverse: &mut [f32], x: &[f32], t: usize, c: usize
 ///
 /// # Panics
 /// If a slice is not of its shape.
-pub fn rmsnorm_backward(
-    dx: &mut [f32],
-    dy: &[f32],
-    x: &[f32],
-    inverse: &[f32],
-    t: usize,
-    c: usize,
-) {
+pub fn rmsnorm_backward(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], t: usize, c: usize) {
     let found = (dx.len(), dy.len(), x.len(), inverse.len());
     assert!(
         found == (t * c, t * c, t * c, t),

@@ -108,18 +108,8 @@ mod tests {
                 scale(&mut a, 2.0);
                 b.iter_mut().for_each(|b| *b *= 2.0);
                 assert_close(&a, &b, 1e-6, &format!("scale {level:?} {n}"));
-                assert_close(
-                    &[dot(&x, &y)],
-                    &[naive::dot(&x, &y)],
-                    1e-5,
-                    &format!("dot {level:?} {n}"),
-                );
-                assert_close(
-                    &[sum_squares(&x)],
-                    &[naive::dot(&x, &x)],
-                    1e-5,
-                    &format!("{level:?} {n}"),
-                );
+                assert_close(&[dot(&x, &y)], &[naive::dot(&x, &y)], 1e-5, &format!("dot {level:?} {n}"));
+                assert_close(&[sum_squares(&x)], &[naive::dot(&x, &x)], 1e-5, &format!("{level:?} {n}"));
             }
         });
     }

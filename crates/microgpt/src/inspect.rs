@@ -77,7 +77,7 @@ pub fn why(engine: &dyn Engine, batch: &Batch, tensor: Id, row: usize, col: usiz
     let Node { op, shape, .. } = nodes[tensor.0 as usize];
     assert!(row < shape.rows && col < shape.cols, "[{row}, {col}] of {shape}");
     let look = Look { engine, batch, nodes: &nodes };
-    let value = engine.values(tensor)[row * shape.cols + col];
+    let value = engine.number(tensor, row, col);
     let grads = engine.grads(tensor);
     let (formula, operands) = look.back(op, row, col, value);
     Why { value, grad: grads.get(row * shape.cols + col).copied().unwrap_or(0.0), formula, operands }
@@ -95,7 +95,7 @@ impl Look<'_> {
     }
 
     fn at(&self, id: Id, row: usize, col: usize) -> f64 {
-        self.engine.values(id)[row * self.shape(id).cols + col]
+        self.engine.number(id, row, col)
     }
 
     fn operand(&self, tensor: Id, row: usize, col: usize, local: f64) -> Operand {
@@ -174,6 +174,12 @@ impl Look<'_> {
             Op::Linear { x, w } => {
                 let cols = 0..self.shape(w).cols;
                 ("sum(w * x)", self.products(cols.map(|c| ((w, col, c), (x, row, c)))))
+            }
+            Op::LinearOnto { x, w, onto } => {
+                let cols = 0..self.shape(w).cols;
+                let mut operands = self.products(cols.map(|c| ((w, col, c), (x, row, c))));
+                operands.push(self.operand(onto, row, col, 1.0));
+                ("sum(w * x) + onto", operands)
             }
             Op::Scores { q, k, heads } => {
                 let (token, head, d) = (row / heads, row % heads, self.shape(q).cols / heads);

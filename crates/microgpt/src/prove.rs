@@ -9,7 +9,7 @@ use crate::engine::scalar::{Fault, Scalar};
 use crate::error::Error;
 use crate::model::gpt::Gpt;
 use crate::rng::Rng;
-use crate::tensor::Learner;
+use crate::tensor::{Engine, Learner};
 use crate::train::Trainer;
 
 /// The largest relative error that a right gradient may show: what the differences themselves are uncertain by.
@@ -95,13 +95,13 @@ impl Proof<'_> {
     fn loss(&self, engine: &mut Scalar) -> f64 {
         engine.begin(&self.batch);
         let loss = self.model.forward(engine, &self.batch).cross_entropy().id();
-        crate::tensor::Engine::value(engine, loss)
+        engine.number(loss, 0, 0)
     }
 
     fn logits(&self, engine: &mut Scalar, batch: &Batch) -> Vec<f64> {
         engine.begin(batch);
         let logits = self.model.forward(engine, batch).id();
-        crate::tensor::Engine::values(engine, logits)
+        engine.values(logits)
     }
 
     /// (loss(w + h) - loss(w - h)) / 2h against the gradient, for every parameter.

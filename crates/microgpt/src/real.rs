@@ -1,6 +1,6 @@
 //! The two precisions: f64, bit for bit that of microgpt.py, and f32, fast. The model never sees which it is.
 
-use microgpt_kernels::exact;
+use microgpt_kernels::{adam, exact};
 use std::fmt::Debug;
 
 /// A number of the flat slices: parameters, gradients, what the optimiser remembers.
@@ -43,6 +43,21 @@ impl Real for f64 {
     fn adam(s: &AdamStep, params: &mut [f64], grads: &[f64], m: &mut [f64], v: &mut [f64]) {
         let &AdamStep { lr, beta1: b1, beta2: b2, eps, correction1: c1, correction2: c2 } = s;
         exact::adam_f64(params, m, v, grads, exact::Adam { lr, b1, b2, c1, c2, eps });
+    }
+}
+
+impl Real for f32 {
+    const NAME: &'static str = "f32";
+    fn from_f64(x: f64) -> f32 {
+        x as f32
+    }
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+    fn adam(s: &AdamStep, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32]) {
+        let [lr, b1, b2, eps] = [s.lr, s.beta1, s.beta2, s.eps].map(|x| x as f32);
+        let [c1, c2] = [s.correction1, s.correction2].map(|x| x as f32);
+        adam::adam(params, m, v, grads, adam::Adam { lr, b1, b2, c1, c2, eps, decay: 0.0, grad_scale: 1.0 });
     }
 }
 

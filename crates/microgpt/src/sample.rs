@@ -75,20 +75,19 @@ impl Sampler {
         self.batch.push_segment(new, past, 0);
         engine.begin(&self.batch);
         let logits = model.forward(engine, &self.batch).id();
-        let logits = engine.values(logits);
-        let last = &logits[logits.len() - model.vocab_size()..];
-        softmax(last, temperature, &mut self.probs);
+        self.probs.clear();
+        engine.read_row(logits, new.len() - 1, &mut self.probs);
+        softmax(&mut self.probs, temperature);
         &self.probs
     }
 }
 
-/// exp(z / temperature) / sum(exp(z / temperature)), in microgpt.py's order of operations.
-pub fn softmax(logits: &[f64], temperature: f64, probs: &mut Vec<f64>) {
+/// Logits to probabilities: exp(z / temperature) / sum(exp(z / temperature)), in microgpt.py's order of operations.
+pub fn softmax(z: &mut [f64], temperature: f64) {
     let inverse = pow(temperature, -1.0);
-    probs.clear();
-    probs.extend(logits.iter().map(|z| z * inverse));
-    let max = probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    probs.iter_mut().for_each(|z| *z = (*z - max).exp());
-    let total = pow(probs.iter().fold(0.0, |sum, e| sum + e), -1.0);
-    probs.iter_mut().for_each(|e| *e *= total);
+    z.iter_mut().for_each(|z| *z *= inverse);
+    let max = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    z.iter_mut().for_each(|z| *z = (*z - max).exp());
+    let inverse = pow(z.iter().fold(0.0, |sum, e| sum + e), -1.0);
+    z.iter_mut().for_each(|e| *e *= inverse);
 }

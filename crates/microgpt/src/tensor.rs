@@ -166,6 +166,15 @@ pub enum Op {
         heads: usize,
     },
 
+    /// Composite: [`Tensor::linear_onto`].
+    LinearOnto {
+        /// `[T, I]`.
+        x: Id,
+        /// `[O, I]`.
+        w: Id,
+        /// `[T, O]`.
+        onto: Id,
+    },
     /// Composite: [`Tensor::rmsnorm`].
     RmsNorm(Id),
     /// Composite: [`Tensor::attention`].
@@ -241,10 +250,11 @@ pub trait Engine {
     /// In decoding, how many rows each memory has; else none.
     fn memory_rows(&self) -> Option<usize>;
 
-    /// The number of a tensor that has but one.
-    fn value(&self, tensor: Id) -> f64 {
-        self.values(tensor)[0]
-    }
+    /// The number at `row` and `col` of a tensor.
+    fn number(&self, tensor: Id, row: usize, col: usize) -> f64;
+
+    /// Appends the numbers of a tensor's row to `out`.
+    fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>);
 
     /// The numbers of a tensor, row by row.
     fn values(&self, tensor: Id) -> Vec<f64>;
@@ -413,6 +423,16 @@ impl<'e> Tensor<'e> {
     pub fn linear(self, w: Tensor<'e>) -> Tensor<'e> {
         assert_eq!(self.shape.cols, w.shape.cols, "linear of {} by {}", self.shape, w.shape);
         self.op(Op::Linear { x: self.id, w: w.id }, self.shape.rows, w.shape.rows)
+    }
+
+    /// onto + x w^T: what a layer adds to the stream.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn linear_onto(self, w: Tensor<'e>, onto: Tensor<'e>) -> Tensor<'e> {
+        assert_eq!(self.shape.cols, w.shape.cols, "linear of {} by {}", self.shape, w.shape);
+        let op = Op::LinearOnto { x: self.id, w: w.id, onto: onto.id };
+        self.composite(op, onto.shape, || self.linear(w) + onto)
     }
 
     /// The same direction at length 1 a channel: x / sqrt(mean(x^2) + 1e-5), row by row.

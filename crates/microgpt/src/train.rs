@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::engine::scalar::Scalar;
+use crate::engine::Precision;
 use crate::error::Error;
 use crate::exchange::{Alone, Exchange};
 use crate::model::gpt::Gpt;
@@ -37,26 +37,25 @@ pub struct Trainer<R: Real> {
     steps_done: usize,
 }
 
-impl Trainer<f64> {
-    /// A new model on the scalar engine, its weights drawn from `rng`.
+impl<R: Precision> Trainer<R> {
+    /// A new model on this precision's engine, its weights drawn from `rng`.
     ///
     /// # Errors
     /// Settings that cannot be.
-    pub fn new(config: Config, vocab_size: usize, rng: &mut Rng) -> Result<Trainer<f64>, Error> {
+    pub fn new(config: Config, vocab_size: usize, rng: &mut Rng) -> Result<Trainer<R>, Error> {
         config.validate()?;
         let model = Gpt::new(&config, vocab_size);
-        let params = model.layout.init(rng);
-        Ok(Trainer::with_engine(config, model, Box::new(Scalar::new(params))))
+        let params = model.layout.init(rng).into_iter().map(R::from_f64).collect();
+        Ok(Trainer::with_engine(config, model, R::engine(params)))
     }
 
     /// A model that was saved, to go on as if nothing had happened.
     ///
     /// # Errors
     /// A checkpoint that does not fit together.
-    pub fn resume(checkpoint: Checkpoint<f64>) -> Result<Trainer<f64>, Error> {
+    pub fn resume(checkpoint: Checkpoint<R>) -> Result<Trainer<R>, Error> {
         let model = checkpoint.model()?;
-        let mut trainer =
-            Trainer::with_engine(checkpoint.config, model, Box::new(Scalar::new(checkpoint.params)));
+        let mut trainer = Trainer::with_engine(checkpoint.config, model, R::engine(checkpoint.params));
         (trainer.optimiser.m, trainer.optimiser.v) = (checkpoint.m, checkpoint.v);
         trainer.steps_done = checkpoint.step;
         Ok(trainer)
@@ -79,7 +78,7 @@ impl<R: Real> Trainer<R> {
         self.engine.begin(batch);
         let logits = self.model.forward(&*self.engine, batch);
         let loss = logits.cross_entropy().id();
-        let loss_now = self.engine.value(loss);
+        let loss_now = self.engine.number(loss, 0, 0);
         if !loss_now.is_finite() {
             let step = self.steps_done + 1;
             return Err(Error::diverged(format!(

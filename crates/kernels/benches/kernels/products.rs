@@ -19,8 +19,7 @@ fn library(
     // SAFETY: `run` makes the slices as large as these shapes.
     unsafe {
         gemm::gemm(
-            m, n, k, c.0, 1, c.1, add, a, a_cs, a_rs, b, b_cs, b_rs, 1.0, 1.0, false, false, false,
-            Alone,
+            m, n, k, c.0, 1, c.1, add, a, a_cs, a_rs, b, b_cs, b_rs, 1.0, 1.0, false, false, false, Alone,
         )
     }
 }
@@ -31,17 +30,9 @@ pub(crate) fn run(peak: f64) {
         "product", "T x I x O", "GFLOP/s", "of peak", "vs gemm", "vs naive"
     );
     let mut shapes = vec![];
-    for (i, o) in [
-        (16, 16),
-        (16, 48),
-        (16, 64),
-        (64, 16),
-        (16, 27),
-        (32, 32),
-        (64, 64),
-        (64, 256),
-        (128, 128),
-    ] {
+    for (i, o) in
+        [(16, 16), (16, 48), (16, 64), (64, 16), (16, 27), (32, 32), (64, 64), (64, 256), (128, 128)]
+    {
         shapes.extend([1, 7, 8, 16, 32, 128].map(|t| (t, i, o)));
     }
     shapes.extend([(768, 128, 384), (768, 128, 512), (768, 512, 128), (768, 128, 65)]);
@@ -53,15 +44,10 @@ pub(crate) fn run(peak: f64) {
         let [dw, dw2, dw3] = [(); 3].map(|_| numbers(o * i));
         let work = 2.0 * (t * i * o) as f64;
         let small = work < 1e8;
-        let table = |name: &str,
-                     ours: &mut dyn FnMut(),
-                     theirs: &mut dyn FnMut(),
-                     slow: &mut dyn FnMut()| {
-            let laps =
-                if small { race(&mut [ours, theirs, slow]) } else { race(&mut [ours, theirs]) };
+        let table = |name: &str, ours: &mut dyn FnMut(), theirs: &mut dyn FnMut(), slow: &mut dyn FnMut()| {
+            let laps = if small { race(&mut [ours, theirs, slow]) } else { race(&mut [ours, theirs]) };
             let speed = work / laps[0].best;
-            let naive =
-                if small { format!("{:.1}", laps[0].faster_than(&laps[2])) } else { "-".into() };
+            let naive = if small { format!("{:.1}", laps[0].faster_than(&laps[2])) } else { "-".into() };
             println!(
                 "{name:<10} {:>16} {speed:>9.1} {:>6.0}% {:>9.2} {naive:>9}",
                 format!("{t} x {i} x {o}"),

@@ -140,12 +140,7 @@ pub fn backward(
     x: &Inputs<'_>,
 ) {
     check(out.len(), saved.len(), x);
-    assert!(
-        dout.len() == out.len(),
-        "attention: out has {} numbers, dout {}",
-        out.len(),
-        dout.len()
-    );
+    assert!(dout.len() == out.len(), "attention: out has {} numbers, dout {}", out.len(), dout.len());
     let width = x.heads * x.head_size;
     let mut saved = saved;
     for &segment in x.segments {
@@ -172,8 +167,7 @@ pub fn backward(
 /// Whether the small kernel serves: few keys, and registers that are filled by whole heads.
 fn is_small(segment: Segment, x: &Inputs<'_>) -> bool {
     let lanes = level::current().lanes();
-    let fits =
-        [1, 2, 4, 8, lanes].contains(&x.head_size) && (x.heads * x.head_size).is_multiple_of(lanes);
+    let fits = [1, 2, 4, 8, lanes].contains(&x.head_size) && (x.heads * x.head_size).is_multiple_of(lanes);
     fits && segment.is_small()
 }
 
@@ -192,10 +186,7 @@ fn check(out: usize, saved: usize, x: &Inputs<'_>) {
         for (name, rows, most) in [("q", x.q, queries), ("k", x.k, keys), ("v", x.v, keys)] {
             let end = if most == 0 { 0 } else { rows.offset + (most - 1) * rows.stride + width };
             let len = rows.data.len();
-            assert!(
-                end <= len,
-                "attention: {segment:?} ends at {end} of {name}, which has {len} numbers"
-            );
+            assert!(end <= len, "attention: {segment:?} ends at {end} of {name}, which has {len} numbers");
         }
     }
 }

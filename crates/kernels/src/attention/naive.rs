@@ -24,11 +24,7 @@ pub fn forward(out: &mut [f32], x: &Inputs<'_>) {
             for h in 0..x.heads {
                 let weights = weights(x, i, p, h);
                 for c in h * d..(h + 1) * d {
-                    let sum = weights
-                        .iter()
-                        .enumerate()
-                        .map(|(j, w)| w * x.v.row(s.kv_start + j)[c])
-                        .sum();
+                    let sum = weights.iter().enumerate().map(|(j, w)| w * x.v.row(s.kv_start + j)[c]).sum();
                     out[(s.q_start + p) * width + c] = sum;
                 }
             }
@@ -47,9 +43,8 @@ pub fn backward(grads: &mut [f32], [dq, dk, dv]: [Place; 3], dout: &[f32], x: &I
                 let (row, columns) = (s.q_start + p, h * d..(h + 1) * d);
                 let dout = &dout[row * width..][..width];
                 // What each weight would gain, and the mean that softmax takes off.
-                let gain = |j: usize| {
-                    columns.clone().map(|c| dout[c] * x.v.row(s.kv_start + j)[c]).sum::<f32>()
-                };
+                let gain =
+                    |j: usize| columns.clone().map(|c| dout[c] * x.v.row(s.kv_start + j)[c]).sum::<f32>();
                 let gains: Vec<f32> = (0..weights.len()).map(gain).collect();
                 let mean: f32 = weights.iter().zip(&gains).map(|(w, g)| w * g).sum();
                 for (j, w) in weights.iter().enumerate() {

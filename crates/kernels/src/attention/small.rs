@@ -28,12 +28,7 @@ fn forward_sizes<V: Vector>(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, 
 }
 
 #[inline(always)]
-fn forward_body<V: Vector, const D: usize>(
-    out: &mut [f32],
-    saved: &mut [f32],
-    x: &Inputs<'_>,
-    s: Segment,
-) {
+fn forward_body<V: Vector, const D: usize>(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) {
     let width = x.heads * D;
     let scale = V::splat(1.0 / (D as f32).sqrt());
     let mut weights = saved.as_mut_ptr();
@@ -117,8 +112,7 @@ fn backward_body<V: Vector, const D: usize>(
             let v = x.v.data.as_ptr().add(x.v.offset + s.kv_start * x.v.stride + c);
             let grads = grads.as_mut_ptr();
             let dq_rows = grads.add(dq.at(s.q_start) + c);
-            let (dk_rows, dv_rows) =
-                (grads.add(dk.at(s.kv_start) + c), grads.add(dv.at(s.kv_start) + c));
+            let (dk_rows, dv_rows) = (grads.add(dk.at(s.kv_start) + c), grads.add(dv.at(s.kv_start) + c));
             for p in 0..s.q_len {
                 let seen = s.past + p + 1;
                 let row = (s.q_start + p) * width + c;

@@ -30,8 +30,7 @@ fn compare(lengths: &[usize], heads: usize, head_size: usize) {
     naive::backward(&mut grads2, places, &dout, &x);
     at_each(|level| {
         let what = format!("{level:?}, documents {lengths:?}, {heads} heads of {head_size}");
-        let (mut out, mut saved) =
-            (vec![0.0; t * c], vec![f32::NAN; saved_len(&segments, heads, head_size)]);
+        let (mut out, mut saved) = (vec![0.0; t * c], vec![f32::NAN; saved_len(&segments, heads, head_size)]);
         forward(&mut out, &mut saved, &x);
         assert_close(&out, &out2, 1e-5, &what);
         let mut grads = numbers(t * 3 * c, 3);
@@ -42,19 +41,9 @@ fn compare(lengths: &[usize], heads: usize, head_size: usize) {
 
 #[test]
 fn attention_is_its_definition() {
-    for (heads, size) in [
-        (4, 4),
-        (16, 1),
-        (2, 8),
-        (1, 16),
-        (4, 8),
-        (2, 16),
-        (3, 5),
-        (1, 7),
-        (4, 32),
-        (2, 64),
-        (8, 2),
-    ] {
+    for (heads, size) in
+        [(4, 4), (16, 1), (2, 8), (1, 16), (4, 8), (2, 16), (3, 5), (1, 7), (4, 32), (2, 64), (8, 2)]
+    {
         compare(&[7], heads, size);
         compare(&[1, 3, 16, 2, 17, 8, 1, 33], heads, size);
     }
@@ -80,18 +69,9 @@ fn a_cache_changes_nothing() {
                     let q_len = step.min(t - first);
                     let segments = [Segment { q_start: first, q_len, kv_start: 0, past: first }];
                     let mut saved = vec![0.0; saved_len(&segments, heads, head_size)];
-                    forward(
-                        &mut out,
-                        &mut saved,
-                        &Inputs { q, k, v, segments: &segments, heads, head_size },
-                    );
+                    forward(&mut out, &mut saved, &Inputs { q, k, v, segments: &segments, heads, head_size });
                 }
-                assert_close(
-                    &out,
-                    &wanted,
-                    1e-5,
-                    &format!("{level:?} {heads} x {head_size}, {step} of {t}"),
-                );
+                assert_close(&out, &wanted, 1e-5, &format!("{level:?} {heads} x {head_size}, {step} of {t}"));
             }
         }
     });

@@ -104,29 +104,11 @@ pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Seg
                     }
                 }
                 let logs = &mut saved[first * x.heads..];
-                weigh(
-                    scores,
-                    stride,
-                    queries,
-                    s.past + first,
-                    seen,
-                    scale,
-                    &mut logs[h..],
-                    x.heads,
-                );
+                weigh(scores, stride, queries, s.past + first, seen, scale, &mut logs[h..], x.heads);
                 let out = &mut out[(s.q_start + first) * width + c..];
                 // SAFETY: as above, and `out` ends behind the last query's row.
                 unsafe {
-                    product(
-                        queries,
-                        d,
-                        seen,
-                        rows(scores, stride),
-                        v_view,
-                        out.as_mut_ptr(),
-                        width,
-                        false,
-                    )
+                    product(queries, d, seen, rows(scores, stride), v_view, out.as_mut_ptr(), width, false)
                 }
             }
         }
@@ -191,33 +173,14 @@ pub(super) fn backward(
                         let visible = s.past + first + p + 1;
                         let mean = slices::dot(&slope[p * width..][..d], &out[p * width..][..d]);
                         let log = saved[(first + p) * x.heads + h];
-                        let (weights, dscores) =
-                            (&mut weights[p * stride..], &mut dscores[p * stride..]);
+                        let (weights, dscores) = (&mut weights[p * stride..], &mut dscores[p * stride..]);
                         slopes(&mut weights[..visible], &mut dscores[..visible], scale, log, mean);
                         weights[visible..seen].fill(0.0);
                         dscores[visible..seen].fill(0.0);
                     }
                     let to = grads.as_mut_ptr().add(dq.at(s.q_start + first) + c);
-                    product(
-                        queries,
-                        d,
-                        seen,
-                        rows(dscores, stride),
-                        rows(k_copy, d),
-                        to,
-                        dq.stride,
-                        true,
-                    );
-                    product(
-                        seen,
-                        d,
-                        queries,
-                        columns(dscores, stride),
-                        q_rows,
-                        dk_sum.as_mut_ptr(),
-                        d,
-                        true,
-                    );
+                    product(queries, d, seen, rows(dscores, stride), rows(k_copy, d), to, dq.stride, true);
+                    product(seen, d, queries, columns(dscores, stride), q_rows, dk_sum.as_mut_ptr(), d, true);
                     product(
                         seen,
                         d,
@@ -231,27 +194,14 @@ pub(super) fn backward(
                 }
             }
             for j in 0..keys {
-                slices::add_into(
-                    &mut grads[dk.at(s.kv_start + j) + c..][..d],
-                    &dk_sum[j * d..][..d],
-                );
-                slices::add_into(
-                    &mut grads[dv.at(s.kv_start + j) + c..][..d],
-                    &dv_sum[j * d..][..d],
-                );
+                slices::add_into(&mut grads[dk.at(s.kv_start + j) + c..][..d], &dk_sum[j * d..][..d]);
+                slices::add_into(&mut grads[dv.at(s.kv_start + j) + c..][..d], &dv_sum[j * d..][..d]);
             }
         }
     });
 }
 
-fn copy_rows(
-    to: &mut [f32],
-    to_stride: usize,
-    from: &[f32],
-    from_stride: usize,
-    n: usize,
-    d: usize,
-) {
+fn copy_rows(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, n: usize, d: usize) {
     for j in 0..n {
         to[j * to_stride..][..d].copy_from_slice(&from[j * from_stride..][..d]);
     }

@@ -140,10 +140,8 @@ pub fn matmul_strided(
         (0, _) | (_, 0) => 0,
         _ => (rows - 1) * rs + (columns - 1) * cs + 1,
     };
-    let (found, wanted) = (
-        [a.len(), b.len(), c.len()],
-        [end(m, k, a_rs, a_cs), end(k, n, b_rs, b_cs), end(m, n, c_rs, 1)],
-    );
+    let (found, wanted) =
+        ([a.len(), b.len(), c.len()], [end(m, k, a_rs, a_cs), end(k, n, b_rs, b_cs), end(m, n, c_rs, 1)]);
     assert!(
         found.iter().zip(&wanted).all(|(found, wanted)| found >= wanted),
         "matmul_strided: [{m}, {k}] [{k}, {n}] reaches to {wanted:?} of A, B, C, which have {found:?} numbers"
@@ -161,8 +159,7 @@ pub fn matmul_strided(
     if beta != 0.0 {
         scale(c, beta / alpha);
     }
-    let (a, b) =
-        (View { at: a.as_ptr(), rs: a_rs, cs: a_cs }, View { at: b.as_ptr(), rs: b_rs, cs: b_cs });
+    let (a, b) = (View { at: a.as_ptr(), rs: a_rs, cs: a_cs }, View { at: b.as_ptr(), rs: b_rs, cs: b_cs });
     #[expect(unsafe_code, reason = "checked shapes")]
     // SAFETY: the extents of all three were checked above, and a mutable slice overlaps no other.
     unsafe {
@@ -225,26 +222,19 @@ mod tests {
     #[test]
     fn strided_is_its_definition() {
         at_each(|level| {
-            for (m, n, k) in
-                [(1, 1, 1), (5, 7, 3), (17, 33, 20), (40, 50, 60), (300, 100, 250), (4, 4, 0)]
-            {
+            for (m, n, k) in [(1, 1, 1), (5, 7, 3), (17, 33, 20), (40, 50, 60), (300, 100, 250), (4, 4, 0)] {
                 for (a_rs, a_cs) in [(k + 3, 1), (1, m + 1), (2 * k + 1, 2)] {
                     for (b_rs, b_cs) in [(n + 2, 1), (1, k + 5), (3 * n, 3)] {
-                        let (a, b) =
-                            (numbers(m * a_rs + k * a_cs, 1), numbers(k * b_rs + n * b_cs, 2));
-                        for (alpha, beta) in
-                            [(1.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.5, 2.0), (0.0, 0.5)]
-                        {
+                        let (a, b) = (numbers(m * a_rs + k * a_cs, 1), numbers(k * b_rs + n * b_cs, 2));
+                        for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.5, 2.0), (0.0, 0.5)] {
                             let c_rs = n + 4;
                             let mut c = numbers(m * c_rs, 3);
                             let mut wanted = c.clone();
                             for r in 0..m {
                                 for j in 0..n {
-                                    let sum: f32 = (0..k)
-                                        .map(|p| a[r * a_rs + p * a_cs] * b[p * b_rs + j * b_cs])
-                                        .sum();
-                                    wanted[r * c_rs + j] =
-                                        alpha * sum + beta * wanted[r * c_rs + j];
+                                    let sum: f32 =
+                                        (0..k).map(|p| a[r * a_rs + p * a_cs] * b[p * b_rs + j * b_cs]).sum();
+                                    wanted[r * c_rs + j] = alpha * sum + beta * wanted[r * c_rs + j];
                                 }
                             }
                             matmul_strided(
@@ -258,12 +248,7 @@ mod tests {
                                 alpha,
                                 beta,
                             );
-                            assert_close(
-                                &c,
-                                &wanted,
-                                1e-5,
-                                &format!("{level:?} {m} {n} {k} {alpha} {beta}"),
-                            );
+                            assert_close(&c, &wanted, 1e-5, &format!("{level:?} {m} {n} {k} {alpha} {beta}"));
                         }
                     }
                 }

@@ -50,9 +50,8 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn iota() -> Self {
-        let numbers = [
-            0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0f32,
-        ];
+        let numbers =
+            [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0f32];
         F32x16(with!(_mm512_loadu_ps(numbers.as_ptr())))
     }
     #[inline(always)]

@@ -1,3 +1,25 @@
 //! What computes: one model, several engines.
 
+pub mod fast;
 pub mod scalar;
+
+use crate::real::Real;
+use crate::tensor::Learner;
+
+/// A precision that has an engine: f64 the scalar one, f32 the fast one.
+pub trait Precision: Real {
+    /// An engine with these parameters.
+    fn engine(params: Vec<Self>) -> Box<dyn Learner<Self>>;
+}
+
+impl Precision for f64 {
+    fn engine(params: Vec<f64>) -> Box<dyn Learner<f64>> {
+        Box::new(scalar::Scalar::new(params))
+    }
+}
+
+impl Precision for f32 {
+    fn engine(params: Vec<f32>) -> Box<dyn Learner<f32>> {
+        Box::new(fast::Fast::new(params))
+    }
+}

@@ -28,7 +28,7 @@ impl Attention {
         Attention { layer, heads, cols: wq.shape.cols, wqkv: wq.offset, wo: wo.offset }
     }
 
-    /// `[T, C]` to `[T, C]`: what each token has found, to be added to what it knows.
+    /// `[T, C]` to `[T, C]`: x, and what each token has found added to it.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let (c, layer) = (self.cols, Some(self.layer));
         let wqkv = Tensor::param(engine, self.wqkv, Shape::new(3 * c, c));
@@ -38,6 +38,6 @@ impl Attention {
         let k = qkv.columns(c, c).named(layer, "k").remember(2 * self.layer);
         let v = qkv.columns(2 * c, c).named(layer, "v").remember(2 * self.layer + 1);
         let found = q.attention(k, v, self.heads, self.layer).named(layer, "attn_found");
-        found.linear(wo).named(layer, "attn_out")
+        found.linear_onto(wo, x).named(layer, "stream_mid")
     }
 }

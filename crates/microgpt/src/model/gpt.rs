@@ -52,9 +52,9 @@ impl Gpt {
         let what = wte.gather(Index::Tokens, batch.rows()).named(None, "token");
         let place = wpe.gather(Index::Positions, batch.rows()).named(None, "position");
         let mut x = (what + place).rmsnorm().named(None, "embedded");
-        for (i, (attention, mlp)) in self.layers.iter().enumerate() {
-            x = attention.forward(engine, x) + x;
-            x = (mlp.forward(engine, x) + x).named(Some(i), "stream");
+        for (attention, mlp) in &self.layers {
+            x = attention.forward(engine, x);
+            x = mlp.forward(engine, x);
         }
         x.linear(lm_head).named(None, "logits")
     }

@@ -26,13 +26,13 @@ impl Mlp {
         Mlp { layer, activation, fc1: find("mlp_fc1"), fc2: find("mlp_fc2") }
     }
 
-    /// `[T, C]` to `[T, C]`: fc2 f(fc1 norm(x)), to be added to x.
+    /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)).
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let layer = Some(self.layer);
         let fc1 = Tensor::param(engine, self.fc1.0, self.fc1.1);
         let fc2 = Tensor::param(engine, self.fc2.0, self.fc2.1);
         let hidden = x.rmsnorm().named(layer, "mlp_norm").linear(fc1).named(layer, "mlp_hidden");
         let active = hidden.activate(self.activation).named(layer, "mlp_active");
-        active.linear(fc2).named(layer, "mlp_out")
+        active.linear_onto(fc2, x).named(layer, "stream")
     }
 }

@@ -169,7 +169,7 @@ impl Tape {
                     }
                 }
             }
-            Op::RmsNorm(_) | Op::Attention { .. } | Op::CrossEntropy(_) => {
+            Op::LinearOnto { .. } | Op::RmsNorm(_) | Op::Attention { .. } | Op::CrossEntropy(_) => {
                 unreachable!("the scalar engine has no shortcuts")
             }
         }

@@ -127,6 +127,16 @@ impl Engine for Scalar {
         tape.batch.decoding.then_some(tape.memory.rows)
     }
 
+    fn number(&self, tensor: Id, row: usize, col: usize) -> f64 {
+        let tape = self.tape.borrow();
+        tape.values[tape.get(tensor).at(row, col)]
+    }
+
+    fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
+        let tape = self.tape.borrow();
+        out.extend_from_slice(&tape.values[tape.get(tensor).row(row)]);
+    }
+
     fn values(&self, tensor: Id) -> Vec<f64> {
         let tape = self.tape.borrow();
         let stored = &tape.tensors[tensor.0 as usize];

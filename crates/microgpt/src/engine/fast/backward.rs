@@ -1,0 +1,126 @@
+//! What has a kernel, backwards; the rest is in `primitives`.
+
+use super::forward::kernel_of;
+use super::{Place, Stored, Tape};
+use crate::tensor::{Id, Op};
+use microgpt_kernels::{activation, attention, matmul, norm, slices};
+
+impl Tape {
+    pub(super) fn backward(&mut self, loss: Id) {
+        let stored = self.get(loss);
+        assert_eq!(stored.shape.len(), 1, "backward: expected one number, found {}", stored.shape);
+        self.grads[stored.start] = 1.0;
+        self.tensors[loss.0 as usize].touched = true;
+        for i in (0..self.tensors.len()).rev() {
+            // What nothing was computed from, or only what the loss does not depend on, has no gradient.
+            if self.tensors[i].touched {
+                self.hand_on(self.tensors[i]);
+            }
+        }
+    }
+
+    /// The tensor whose numbers these are: that of which `id` is some columns.
+    fn owner(&self, mut id: Id) -> Id {
+        while let Op::Columns { x, .. } = self.get(id).op {
+            id = x;
+        }
+        id
+    }
+
+    /// Is there something in the gradient of `id` to add to? After this there is.
+    fn touch(&mut self, id: Id) -> bool {
+        std::mem::replace(&mut self.tensors[id.0 as usize].touched, true)
+    }
+
+    /// Makes sure that the gradient of `id` can be added to: what was not touched is 0.
+    pub(super) fn ready(&mut self, id: Id) {
+        let owner = self.owner(id);
+        let stored = self.get(owner);
+        if stored.place == Place::Step && !self.touch(owner) {
+            self.grads[stored.all()].fill(0.0);
+        }
+        self.tensors[id.0 as usize].touched = true;
+    }
+
+    /// dx (+)= dy.
+    fn pass(&mut self, x: Id, y: &Stored) {
+        let add = self.touch(x);
+        let to = self.get(x);
+        let (before, dy) = self.grads.split_at_mut(y.start);
+        let (dx, dy) = (&mut before[to.all()], &dy[..y.shape.len()]);
+        if add { slices::add_into(dx, dy) } else { dx.copy_from_slice(dy) }
+    }
+
+    fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
+        let (w, input) = (self.get(w), self.get(x));
+        assert_eq!(w.place, Place::Params, "linear: weights are parameters");
+        let (t, i, o) = (y.shape.rows, input.shape.cols, y.shape.cols);
+        matmul::linear_dw(
+            &mut self.param_grads[w.all()],
+            &self.grads[y.all()],
+            &self.values[input.all()],
+            t,
+            i,
+            o,
+        );
+        let add = self.touch(x);
+        let (before, dy) = self.grads.split_at_mut(y.start);
+        let (dx, dy) = (&mut before[input.all()], &dy[..y.shape.len()]);
+        matmul::linear_dx(dx, dy, &self.params[w.all()], t, i, o, add);
+    }
+
+    fn hand_on(&mut self, y: Stored) {
+        let (t, c) = (y.shape.rows, y.shape.cols);
+        match y.op {
+            // The numbers are another tensor's, and so is their gradient. The loss has given the logits theirs.
+            Op::Param { .. } | Op::Columns { .. } | Op::CrossEntropy(_) => {}
+            Op::Remember { .. } => panic!("backward: decoding keeps no gradient"),
+            Op::Gather { w, by } => {
+                let w = self.get(w);
+                assert_eq!(w.place, Place::Params, "gather: a table of parameters");
+                for (r, &row) in by.of(&self.batch).iter().enumerate() {
+                    slices::add_into(&mut self.param_grads[w.row(row as usize)], &self.grads[y.row(r)]);
+                }
+            }
+            Op::Add(a, b) => {
+                self.pass(a, &y);
+                self.pass(b, &y);
+            }
+            Op::Activate { x, f } => {
+                self.ready(x);
+                let x = self.get(x).all();
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
+                activation::backward(kernel_of(f), dx, dy, &self.values[x]);
+            }
+            Op::Linear { x, w } => self.linear_back(&y, x, w),
+            Op::LinearOnto { x, w, onto } => {
+                self.linear_back(&y, x, w);
+                self.pass(onto, &y);
+            }
+            Op::RmsNorm(x) => {
+                self.ready(x);
+                let x = self.get(x).all();
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
+                norm::rmsnorm_backward(dx, dy, &self.values[x], &self.values[y.kept..y.kept + t], t, c);
+            }
+            Op::Attention { q, k, v, heads } => {
+                [q, k, v].into_iter().for_each(|id| self.ready(id));
+                let tables = [q, k, v].map(|id| self.get(id));
+                let rows =
+                    |s: Stored| attention::Rows { data: &self.values, offset: s.start, stride: s.stride };
+                let [q, k, v] = tables.map(rows);
+                let places = tables.map(|s| attention::Place { offset: s.start, stride: s.stride });
+                let inputs =
+                    attention::Inputs { q, k, v, segments: &self.segments, heads, head_size: c / heads };
+                let saved = attention::saved_len(&self.segments, heads, c / heads);
+                let (grads, dout) = self.grads.split_at_mut(y.start);
+                let dout = &dout[..y.shape.len()];
+                let (out, saved) = (&self.values[y.all()], &self.values[y.kept..y.kept + saved]);
+                attention::backward(grads, places, dout, out, saved, &inputs);
+            }
+            _ => self.primitive_back(y),
+        }
+    }
+}

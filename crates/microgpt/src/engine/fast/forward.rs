@@ -1,0 +1,146 @@
+//! What has a kernel, forwards; the rest is in `primitives`.
+
+use super::{Place, Stored, Tape};
+use crate::activation::Activation;
+use crate::tensor::{Id, Index, Op};
+use microgpt_kernels::{activation, attention, cross_entropy, matmul, norm, slices};
+
+/// What an operation may read: everything that stands before its own numbers.
+pub(super) struct Before<'a> {
+    params: &'a [f32],
+    memory: &'a [f32],
+    step: &'a [f32],
+    tensors: &'a [Stored],
+}
+
+impl<'a> Before<'a> {
+    pub(super) fn get(&self, id: Id) -> Stored {
+        self.tensors[id.0 as usize]
+    }
+
+    fn numbers(&self, place: Place) -> &'a [f32] {
+        match place {
+            Place::Params => self.params,
+            Place::Memory => self.memory,
+            Place::Step => self.step,
+        }
+    }
+
+    /// All numbers of a tensor without gaps.
+    pub(super) fn all(&self, id: Id) -> &'a [f32] {
+        let stored = self.get(id);
+        &self.numbers(stored.place)[stored.all()]
+    }
+
+    /// A row of a tensor.
+    pub(super) fn row(&self, id: Id, row: usize) -> &'a [f32] {
+        let stored = self.get(id);
+        &self.numbers(stored.place)[stored.row(row)]
+    }
+
+    /// Rows as the attention kernels take them.
+    pub(super) fn rows(&self, id: Id) -> attention::Rows<'a> {
+        let stored = self.get(id);
+        attention::Rows { data: self.numbers(stored.place), offset: stored.start, stride: stored.stride }
+    }
+}
+
+/// The kernel's name for it.
+pub(super) fn kernel_of(f: Activation) -> activation::Activation {
+    match f {
+        Activation::SquaredRelu => activation::Activation::SquaredRelu,
+        Activation::Relu => activation::Activation::Relu,
+    }
+}
+
+impl Tape {
+    /// What `y` may read, and where its numbers go: those of the tensor, then what is kept for the way back.
+    pub(super) fn split(&mut self, y: &Stored) -> (Before<'_>, &mut [f32], &mut [f32]) {
+        let (step, rest) = self.values[..self.used].split_at_mut(y.start);
+        let (out, kept) = rest.split_at_mut(y.kept - y.start);
+        let before = Before { params: &self.params, memory: &self.memory, step, tensors: &self.tensors };
+        (before, &mut out[..y.shape.len()], kept)
+    }
+
+    /// Computes the numbers of `y` from tensors that stand before it.
+    pub(super) fn forward(&mut self, y: Stored) {
+        let (t, c) = (y.shape.rows, y.shape.cols);
+        match y.op {
+            Op::Param { offset } => {
+                assert!(offset + y.shape.len() <= self.params.len(), "no such parameters")
+            }
+            Op::Columns { .. } => {}
+            Op::Remember { x, .. } => {
+                let x = self.get(x);
+                for segment in &self.batch.segments {
+                    for i in 0..segment.len {
+                        let to = y.row(segment.memory + segment.past + i);
+                        self.memory[to].copy_from_slice(&self.values[x.row(segment.start + i)]);
+                    }
+                }
+            }
+            Op::Gather { w, by } => {
+                // The batch is taken out for the moment: it is read while the numbers are written.
+                let batch = std::mem::take(&mut self.batch);
+                let (before, out, _) = self.split(&y);
+                for (out, &row) in out.chunks_exact_mut(c).zip(by.of(&batch)) {
+                    out.copy_from_slice(before.row(w, row as usize));
+                }
+                self.batch = batch;
+            }
+            Op::Add(a, b) => {
+                let (before, out, _) = self.split(&y);
+                out.copy_from_slice(before.all(a));
+                slices::add_into(out, before.all(b));
+            }
+            Op::Activate { x, f } => {
+                let (before, out, _) = self.split(&y);
+                activation::forward(kernel_of(f), out, before.all(x));
+            }
+            Op::Linear { x, w } => {
+                let (before, out, _) = self.split(&y);
+                matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, false);
+            }
+            Op::LinearOnto { x, w, onto } => {
+                let (before, out, _) = self.split(&y);
+                out.copy_from_slice(before.all(onto));
+                matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, true);
+            }
+            Op::RmsNorm(x) => {
+                let (before, out, inverse) = self.split(&y);
+                norm::rmsnorm(out, &mut inverse[..t], before.all(x), t, c);
+            }
+            Op::Attention { q, k, v, heads } => {
+                let segments = std::mem::take(&mut self.segments);
+                let saved = attention::saved_len(&segments, heads, c / heads);
+                let (before, out, kept) = self.split(&y);
+                let [q, k, v] = [q, k, v].map(|id| before.rows(id));
+                let inputs = attention::Inputs { q, k, v, segments: &segments, heads, head_size: c / heads };
+                attention::forward(out, &mut kept[..saved], &inputs);
+                self.segments = segments;
+            }
+            Op::CrossEntropy(logits) => {
+                // The gradient is found together with the loss, and put where it belongs at once.
+                let batch = std::mem::take(&mut self.batch);
+                let x = self.get(logits);
+                let scale = 1.0 / batch.loss_rows as f32;
+                let mut grads = std::mem::take(&mut self.grads);
+                let (before, out, losses) = self.split(&y);
+                let (losses, targets) = (&mut losses[..x.shape.rows], Index::Targets.of(&batch));
+                let dlogits = &mut grads[x.all()];
+                let sum = cross_entropy::cross_entropy(
+                    losses,
+                    dlogits,
+                    before.all(logits),
+                    targets,
+                    x.shape.cols,
+                    scale,
+                );
+                out[0] = (sum / batch.loss_rows as f64) as f32;
+                (self.grads, self.batch) = (grads, batch);
+                self.tensors[logits.0 as usize].touched = true;
+            }
+            _ => self.primitive(y),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The fast engine: f32, on kernels, in one memory that is used again every step.
+//!
+//! It computes what the scalar engine computes, operation by operation, and takes the shortcuts that it has kernels
+//! for ([`Engine::fuses`]). Once the first steps have found out how much memory a step needs, it allocates nothing.
+
+use crate::batch::{Batch, Segment};
+use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
+use microgpt_kernels::attention;
+use std::cell::{Ref, RefCell};
+
+mod backward;
+mod forward;
+mod primitives;
+
+/// The fast engine.
+#[derive(Debug)]
+pub struct Fast {
+    tape: RefCell<Tape>,
+}
+
+#[derive(Debug, Default)]
+struct Tape {
+    params: Vec<f32>,
+    param_grads: Vec<f32>,
+    /// The keys and values of decoding.
+    memory: Vec<f32>,
+    memory_rows: usize,
+    memory_cols: usize,
+    /// The numbers of this step's tensors, and what kernels keep for the way back. Longer than what is in use.
+    values: Vec<f32>,
+    /// The gradients, at the same places.
+    grads: Vec<f32>,
+    used: usize,
+    tensors: Vec<Stored>,
+    batch: Batch,
+    segments: Vec<attention::Segment>,
+    fuse: bool,
+}
+
+/// In which memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Params,
+    Memory,
+    Step,
+}
+
+/// A tensor: where its numbers stand, row after row, `stride` apart.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    op: Op,
+    shape: Shape,
+    place: Place,
+    start: usize,
+    stride: usize,
+    /// What the kernel kept for the way back stands behind the numbers, from here on.
+    kept: usize,
+    /// Does its gradient hold something already? If not, the first that comes need not be added.
+    touched: bool,
+    label: Option<Label>,
+}
+
+impl Stored {
+    fn at(&self, row: usize, col: usize) -> usize {
+        self.start + row * self.stride + col
+    }
+
+    fn row(&self, row: usize) -> std::ops::Range<usize> {
+        let start = self.start + row * self.stride;
+        start..start + self.shape.cols
+    }
+
+    /// All its numbers, which stand without gaps.
+    fn all(&self) -> std::ops::Range<usize> {
+        assert_eq!(self.stride, self.shape.cols, "{:?}: a tensor without gaps", self.op);
+        self.start..self.start + self.shape.len()
+    }
+}
+
+/// Tensors begin at multiples of a register.
+const LINE: usize = 16;
+
+impl Fast {
+    /// An engine with these parameters.
+    pub fn new(params: Vec<f32>) -> Fast {
+        let param_grads = vec![0.0; params.len()];
+        Fast { tape: RefCell::new(Tape { params, param_grads, fuse: true, ..Tape::default() }) }
+    }
+
+    /// An engine that takes no shortcuts: every composite by its definition. Slow; for tests of the shortcuts.
+    pub fn without_shortcuts(params: Vec<f32>) -> Fast {
+        let mut engine = Fast::new(params);
+        engine.tape.get_mut().fuse = false;
+        engine
+    }
+}
+
+impl Engine for Fast {
+    fn eval(&self, op: Op, shape: Shape) -> Id {
+        self.tape.borrow_mut().eval(op, shape)
+    }
+
+    fn fuses(&self, _op: &Op) -> bool {
+        self.tape.borrow().fuse
+    }
+
+    fn order(&self, _tensor: Id, _order: Order) {}
+
+    fn label(&self, tensor: Id, label: Label) {
+        self.tape.borrow_mut().tensors[tensor.0 as usize].label = Some(label);
+    }
+
+    fn longest(&self) -> usize {
+        self.tape.borrow().batch.longest()
+    }
+
+    fn loss_rows(&self) -> usize {
+        self.tape.borrow().batch.loss_rows
+    }
+
+    fn memory_rows(&self) -> Option<usize> {
+        let tape = self.tape.borrow();
+        tape.batch.decoding.then_some(tape.memory_rows)
+    }
+
+    fn number(&self, tensor: Id, row: usize, col: usize) -> f64 {
+        let tape = self.tape.borrow();
+        let stored = tape.get(tensor);
+        f64::from(tape.numbers(stored.place)[stored.row(row)][col])
+    }
+
+    fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
+        let tape = self.tape.borrow();
+        let stored = tape.get(tensor);
+        out.extend(tape.numbers(stored.place)[stored.row(row)].iter().map(|&x| f64::from(x)));
+    }
+
+    fn values(&self, tensor: Id) -> Vec<f64> {
+        let mut out = Vec::new();
+        (0..self.tape.borrow().get(tensor).shape.rows).for_each(|row| self.read_row(tensor, row, &mut out));
+        out
+    }
+
+    fn grads(&self, tensor: Id) -> Vec<f64> {
+        let tape = self.tape.borrow();
+        let stored = tape.get(tensor);
+        let grads = if stored.place == Place::Params { &tape.param_grads } else { &tape.grads };
+        (0..stored.shape.rows).flat_map(|row| &grads[stored.row(row)]).map(|&g| f64::from(g)).collect()
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        let tape = self.tape.borrow();
+        let node =
+            |(i, t): (usize, &Stored)| Node { id: Id(i as u32), op: t.op, shape: t.shape, label: t.label };
+        tape.tensors.iter().enumerate().map(node).collect()
+    }
+}
+
+impl Learner<f32> for Fast {
+    fn begin(&mut self, batch: &Batch) {
+        let tape = self.tape.get_mut();
+        tape.tensors.clear();
+        tape.used = 0;
+        tape.param_grads.fill(0.0);
+        tape.batch.clone_from(batch);
+        tape.segments.clear();
+        tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
+            q_start: s.start,
+            q_len: s.len,
+            kv_start: if batch.decoding { s.memory } else { s.start },
+            past: s.past,
+        }));
+    }
+
+    fn backward(&mut self, loss: Id) {
+        self.tape.get_mut().backward(loss);
+    }
+
+    fn params(&self) -> Ref<'_, [f32]> {
+        Ref::map(self.tape.borrow(), |tape| tape.params.as_slice())
+    }
+
+    fn slices(&mut self) -> (&mut [f32], &mut [f32]) {
+        let tape = self.tape.get_mut();
+        (&mut tape.params, &mut tape.param_grads)
+    }
+
+    fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
+        let tape = self.tape.get_mut();
+        tape.tensors.clear();
+        (tape.memory_rows, tape.memory_cols) = (rows, cols);
+        tape.memory.clear();
+        tape.memory.resize(slots * rows * cols, 0.0);
+    }
+}
+
+impl Tape {
+    fn get(&self, id: Id) -> Stored {
+        self.tensors[id.0 as usize]
+    }
+
+    fn numbers(&self, place: Place) -> &[f32] {
+        match place {
+            Place::Params => &self.params,
+            Place::Memory => &self.memory,
+            Place::Step => &self.values,
+        }
+    }
+
+    /// Room for `len` numbers of this step, wherever they happen to be: what stands there is old.
+    fn room(&mut self, len: usize) -> usize {
+        let start = self.used;
+        self.used += len.next_multiple_of(LINE);
+        if self.values.len() < self.used {
+            self.values.resize(self.used, 0.0);
+            self.grads.resize(self.used, 0.0);
+        }
+        start
+    }
+
+    fn eval(&mut self, op: Op, shape: Shape) -> Id {
+        // Some tensors are other names for numbers that are there; the others get room.
+        let (place, start, stride) = match op {
+            Op::Param { offset } => (Place::Params, offset, shape.cols),
+            Op::Columns { x, start } => {
+                let x = self.get(x);
+                (x.place, x.start + start, x.stride)
+            }
+            Op::Remember { slot, .. } => {
+                (Place::Memory, slot * self.memory_rows * self.memory_cols, self.memory_cols)
+            }
+            _ => (Place::Step, self.room(shape.len()), shape.cols),
+        };
+        let kept = self.used;
+        let kept_len = self.kept_len(op, shape);
+        self.room(kept_len);
+        let stored = Stored { op, shape, place, start, stride, kept, touched: false, label: None };
+        self.tensors.push(stored);
+        self.forward(stored);
+        Id(self.tensors.len() as u32 - 1)
+    }
+
+    /// How many numbers the kernel of this operation keeps for the way back.
+    fn kept_len(&self, op: Op, shape: Shape) -> usize {
+        match op {
+            Op::RmsNorm(_) => shape.rows,
+            Op::CrossEntropy(logits) => self.get(logits).shape.rows,
+            Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
+            _ => 0,
+        }
+    }
+
+    /// Which rows of keys and values row p of a segment sees: the first, and how many.
+    fn context(&self, segment: &Segment, p: usize) -> (usize, usize) {
+        (if self.batch.decoding { segment.memory } else { segment.start }, segment.past + p + 1)
+    }
+}

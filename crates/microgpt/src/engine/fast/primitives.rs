@@ -1,0 +1,248 @@
+//! The primitives that only definitions use: plain loops. A composite with a kernel never comes here.
+
+use super::{Place, Stored, Tape};
+use crate::tensor::{Id, Op};
+
+impl Tape {
+    /// Computes `y` number by number.
+    fn each(&mut self, y: Stored, f: impl Fn(&[f32], usize, usize) -> f32) {
+        let (before, out) = self.values.split_at_mut(y.start);
+        for r in 0..y.shape.rows {
+            for c in 0..y.shape.cols {
+                out[r * y.stride + c] = f(before, r, c);
+            }
+        }
+    }
+
+    /// The place of a tensor of this step.
+    fn step(&self, id: Id) -> Stored {
+        let stored = self.get(id);
+        assert_eq!(stored.place, Place::Step, "{:?}: a tensor of this step", stored.op);
+        stored
+    }
+
+    pub(super) fn primitive(&mut self, y: Stored) {
+        match y.op {
+            Op::Pick { x, by } => {
+                let x = self.step(x);
+                for r in 0..y.shape.rows {
+                    self.values[y.start + r] = self.values[x.row(r)][by.of(&self.batch)[r] as usize];
+                }
+            }
+            Op::Mul(a, b) => {
+                let (a, b) = (self.step(a), self.step(b));
+                let wide = b.shape.cols > 1;
+                self.each(y, |x, r, c| x[a.at(r, c)] * x[b.at(r, if wide { c } else { 0 })]);
+            }
+            Op::Div(a, b) => {
+                let (a, b) = (self.step(a), self.step(b));
+                let wide = b.shape.cols > 1;
+                self.each(y, |x, r, c| x[a.at(r, c)] / x[b.at(r, if wide { c } else { 0 })]);
+            }
+            Op::Affine { x, scale, shift } => {
+                let x = self.step(x);
+                self.each(y, |values, r, c| values[x.at(r, c)] * scale as f32 + shift as f32);
+            }
+            Op::Pow { x, exponent } => {
+                let x = self.step(x);
+                self.each(y, |values, r, c| values[x.at(r, c)].powf(exponent as f32));
+            }
+            Op::Exp(x) => {
+                let x = self.step(x);
+                self.each(y, |values, r, c| values[x.at(r, c)].exp());
+            }
+            Op::Ln(x) => {
+                let x = self.step(x);
+                self.each(y, |values, r, c| values[x.at(r, c)].ln());
+            }
+            Op::OffMax(x) => {
+                let x = self.step(x);
+                for r in 0..y.shape.rows {
+                    let max = self.values[x.row(r)].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    for c in 0..y.shape.cols {
+                        self.values[y.at(r, c)] = self.values[x.at(r, c)] - max;
+                    }
+                }
+            }
+            Op::Sum(x) => {
+                let x = self.step(x);
+                self.each(y, |values, r, _| values[x.row(r)].iter().sum());
+            }
+            Op::Total(x) => {
+                let x = self.step(x);
+                self.values[y.start] = (0..x.shape.rows).flat_map(|r| &self.values[x.row(r)]).sum();
+            }
+            Op::Dot(a, b) => {
+                let (a, b) = (self.step(a), self.step(b));
+                self.each(y, |x, r, _| (0..a.shape.cols).map(|c| x[a.at(r, c)] * x[b.at(r, c)]).sum());
+            }
+            Op::Scores { q, k, heads } => {
+                let (q, k) = (self.step(q), self.get(k));
+                let d = q.shape.cols / heads;
+                self.values[y.all()].fill(f32::NEG_INFINITY);
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p);
+                        let row = segment.start + p;
+                        for (h, s) in (0..heads).flat_map(|h| (0..seen).map(move |s| (h, s))) {
+                            let keys = if k.place == Place::Memory { &self.memory } else { &self.values };
+                            let products = (h * d..(h + 1) * d)
+                                .map(|c| self.values[q.at(row, c)] * keys[k.at(first + s, c)]);
+                            self.values[y.at(row * heads + h, s)] = products.sum();
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, heads } => {
+                let (a, v) = (self.step(a), self.get(v));
+                let d = v.shape.cols / heads;
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p);
+                        let row = segment.start + p;
+                        for c in 0..v.shape.cols {
+                            let numbers = if v.place == Place::Memory { &self.memory } else { &self.values };
+                            let product =
+                                |s| self.values[a.at(row * heads + c / d, s)] * numbers[v.at(first + s, c)];
+                            self.values[y.at(row, c)] = (0..seen).map(product).sum();
+                        }
+                    }
+                }
+            }
+            op => unreachable!("{op:?} has a kernel"),
+        }
+    }
+
+    /// Hands on the gradient `g` of each number of `y`.
+    fn each_back(&mut self, y: Stored, f: impl Fn(&[f32], &mut [f32], usize, usize, f32)) {
+        let (before, after) = self.grads.split_at_mut(y.start);
+        for r in 0..y.shape.rows {
+            for c in 0..y.shape.cols {
+                f(&self.values, before, r, c, after[r * y.stride + c]);
+            }
+        }
+    }
+
+    pub(super) fn primitive_back(&mut self, y: Stored) {
+        match y.op {
+            Op::Pick { x, by } => {
+                self.ready(x);
+                let x = self.step(x);
+                for r in 0..y.shape.rows {
+                    self.grads[x.at(r, by.of(&self.batch)[r] as usize)] += self.grads[y.start + r];
+                }
+            }
+            Op::Mul(a, b) => {
+                [a, b].into_iter().for_each(|id| self.ready(id));
+                let (a, b) = (self.step(a), self.step(b));
+                let wide = b.shape.cols > 1;
+                self.each_back(y, |values, grads, r, c, g| {
+                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
+                    grads[a] += values[b] * g;
+                    grads[b] += values[a] * g;
+                });
+            }
+            Op::Div(a, b) => {
+                [a, b].into_iter().for_each(|id| self.ready(id));
+                let (a, b) = (self.step(a), self.step(b));
+                let wide = b.shape.cols > 1;
+                self.each_back(y, |values, grads, r, c, g| {
+                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
+                    grads[a] += g / values[b];
+                    grads[b] -= g * values[a] / (values[b] * values[b]);
+                });
+            }
+            Op::Affine { x, scale, .. } => {
+                self.ready(x);
+                let x = self.step(x);
+                self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += scale as f32 * g);
+            }
+            Op::Pow { x, exponent } => {
+                self.ready(x);
+                let (x, exponent) = (self.step(x), exponent as f32);
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += exponent * values[x.at(r, c)].powf(exponent - 1.0) * g;
+                });
+            }
+            Op::Exp(x) => {
+                self.ready(x);
+                let x = self.step(x);
+                self.each_back(y, |values, grads, r, c, g| grads[x.at(r, c)] += values[y.at(r, c)] * g);
+            }
+            Op::Ln(x) => {
+                self.ready(x);
+                let x = self.step(x);
+                self.each_back(y, |values, grads, r, c, g| grads[x.at(r, c)] += g / values[x.at(r, c)]);
+            }
+            Op::OffMax(x) => {
+                self.ready(x);
+                let x = self.step(x);
+                self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += g);
+            }
+            Op::Sum(x) => {
+                self.ready(x);
+                let x = self.step(x);
+                for r in 0..y.shape.rows {
+                    let g = self.grads[y.start + r];
+                    self.grads[x.row(r)].iter_mut().for_each(|dx| *dx += g);
+                }
+            }
+            Op::Total(x) => {
+                self.ready(x);
+                let x = self.step(x);
+                let g = self.grads[y.start];
+                for r in 0..x.shape.rows {
+                    self.grads[x.row(r)].iter_mut().for_each(|dx| *dx += g);
+                }
+            }
+            Op::Dot(a, b) => {
+                [a, b].into_iter().for_each(|id| self.ready(id));
+                let (a, b) = (self.step(a), self.step(b));
+                for r in 0..y.shape.rows {
+                    let g = self.grads[y.start + r];
+                    for c in 0..a.shape.cols {
+                        self.grads[a.at(r, c)] += self.values[b.at(r, c)] * g;
+                        self.grads[b.at(r, c)] += self.values[a.at(r, c)] * g;
+                    }
+                }
+            }
+            Op::Scores { q, k, heads } => {
+                [q, k].into_iter().for_each(|id| self.ready(id));
+                let (q, k) = (self.step(q), self.step(k));
+                let d = q.shape.cols / heads;
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p);
+                        let row = segment.start + p;
+                        for (h, s) in (0..heads).flat_map(|h| (0..seen).map(move |s| (h, s))) {
+                            let g = self.grads[y.at(row * heads + h, s)];
+                            for c in h * d..(h + 1) * d {
+                                let (q, k) = (q.at(row, c), k.at(first + s, c));
+                                self.grads[q] += self.values[k] * g;
+                                self.grads[k] += self.values[q] * g;
+                            }
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, heads } => {
+                [a, v].into_iter().for_each(|id| self.ready(id));
+                let (a, v) = (self.step(a), self.step(v));
+                let d = v.shape.cols / heads;
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p);
+                        let row = segment.start + p;
+                        for (c, s) in (0..v.shape.cols).flat_map(|c| (0..seen).map(move |s| (c, s))) {
+                            let g = self.grads[y.at(row, c)];
+                            let (a, v) = (a.at(row * heads + c / d, s), v.at(first + s, c));
+                            self.grads[a] += self.values[v] * g;
+                            self.grads[v] += self.values[a] * g;
+                        }
+                    }
+                }
+            }
+            op => unreachable!("{op:?} has a kernel"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The fast engine against the scalar one: the same logits, loss and gradients, at odd shapes, with its shortcuts and
+//! without them, on every set of instructions that the machine has.
+
+use microgpt::activation::Activation;
+use microgpt::batch::Batch;
+use microgpt::choices::Choice;
+use microgpt::config::Config;
+use microgpt::engine::{fast::Fast, scalar::Scalar};
+use microgpt::model::gpt::Gpt;
+use microgpt::real::Real;
+use microgpt::rng::Rng;
+use microgpt::tensor::Learner;
+use microgpt_kernels::level;
+use std::sync::Mutex;
+
+/// The set of instructions is one for the whole process: tests that change it take turns.
+static LEVEL: Mutex<()> = Mutex::new(());
+
+fn batch_of(lengths: &[usize], vocab_size: usize, rng: &mut Rng) -> Batch {
+    let mut batch = Batch::default();
+    for &len in lengths {
+        let tokens: Vec<u32> = (0..=len).map(|_| rng.below(vocab_size) as u32).collect();
+        batch.push_document(&tokens, len);
+    }
+    batch
+}
+
+/// Logits, loss, and the gradient of every parameter.
+fn run<R: Real>(mut engine: impl Learner<R>, model: &Gpt, batch: &Batch) -> (Vec<f64>, f64, Vec<f64>) {
+    engine.begin(batch);
+    let logits = model.forward(&engine, batch);
+    let loss = logits.cross_entropy().id();
+    let logits = engine.values(logits.id());
+    let loss_now = engine.number(loss, 0, 0);
+    engine.backward(loss);
+    let grads = engine.slices().1.iter().map(|g| g.to_f64()).collect();
+    (logits, loss_now, grads)
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// |found - expected| / |expected|, as vectors; or as a part of `floor`, where that is larger.
+fn distance(found: &[f64], expected: &[f64], floor: f64) -> f64 {
+    let difference: Vec<f64> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
+    norm(&difference) / norm(expected).max(floor).max(1e-30)
+}
+
+fn compare(config: &Config, lengths: &[usize], vocab_size: usize) {
+    let mut rng = Rng::new(5);
+    let model = Gpt::new(config, vocab_size);
+    let batch = batch_of(lengths, vocab_size, &mut rng);
+    let params: Vec<f32> = model.layout.init(&mut rng).iter().map(|&p| p as f32).collect();
+    let exact = Scalar::new(params.iter().map(|&p| f64::from(p)).collect());
+    let (logits, loss, grads) = run(exact, &model, &batch);
+    for &level in &level::available() {
+        level::set(level);
+        for engine in [Fast::new(params.clone()), Fast::without_shortcuts(params.clone())] {
+            let what = format!("{level:?} {config:?} {lengths:?} {vocab_size}");
+            let found = run(engine, &model, &batch);
+            let error = distance(&found.0, &logits, 0.0);
+            assert!(error < 1e-5, "{what}: logits {error:e}");
+            assert!((found.1 - loss).abs() < 1e-5 * loss.abs(), "{what}: loss {} {loss}", found.1);
+            for matrix in model.layout.matrices() {
+                // A gradient that is zero beside the others (one token: nothing to attend to), or the difference of
+                // two that are equal (one channel: rmsnorm is a sign), is what rounding leaves of it.
+                let zero = norm(&grads[matrix.range()]) < 1e-6 * norm(&grads) || config.n_embd == 1;
+                let floor = if zero { norm(&grads) } else { 0.0 };
+                let error = distance(&found.2[matrix.range()], &grads[matrix.range()], floor);
+                assert!(error < 1e-5, "{what}: gradient of {}: {error:e}", matrix.name);
+            }
+        }
+    }
+    level::set(level::Level::best());
+}
+
+#[test]
+fn every_shape_has_the_scalar_engines_gradients() {
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for &activation in Activation::ALL {
+        for (n_layer, n_head, n_embd) in
+            [(1, 4, 16), (2, 2, 16), (1, 1, 1), (1, 3, 15), (2, 1, 17), (1, 4, 64), (1, 8, 32)]
+        {
+            let config = Config { n_layer, n_head, n_embd, block_size: 16, activation, ..Config::default() };
+            let config = Config { init_std: 0.8 / (n_embd as f64).sqrt(), zero_init: false, ..config };
+            for (lengths, vocab_size) in
+                [(&[7][..], 27), (&[1], 2), (&[16, 1, 3], 33), (&[15, 16, 8, 8, 2], 16), (&[1, 1, 1], 17)]
+            {
+                compare(&config, lengths, vocab_size);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_documents_and_wide_heads_too() {
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for (n_head, n_embd, length) in [(4, 128, 64), (2, 64, 65), (1, 33, 31), (2, 128, 40)] {
+        let config =
+            Config { n_head, n_embd, block_size: 128, init_std: 0.1, zero_init: false, ..Config::default() };
+        compare(&config, &[length, 5, 33], 65);
+    }
+}
+
+/// Adam in f32 makes the steps that Adam in f64 makes.
+#[test]
+fn whole_steps_agree() {
+    use microgpt::train::Trainer;
+    let config = Config { init_std: 0.1, steps: 20, zero_init: false, ..Config::default() };
+    let mut exact = Trainer::<f64>::new(config.clone(), 27, &mut Rng::new(1)).unwrap();
+    let mut fast = Trainer::<f32>::new(config, 27, &mut Rng::new(1)).unwrap();
+    let mut rng = Rng::new(2);
+    for step in 0..20 {
+        let batch = batch_of(&[8, 3, 6], 27, &mut rng);
+        let (a, b) = (exact.step(&batch).unwrap().loss, fast.step(&batch).unwrap().loss);
+        assert!((a - b).abs() < 1e-3 * a, "step {step}: {a} {b}");
+    }
+    let found: Vec<f64> = fast.params().iter().map(|p| p.to_f64()).collect();
+    // Adam divides a gradient by its size: where there is next to none, rounding decides which way a weight goes.
+    let error = distance(&found, &exact.params(), 0.0);
+    assert!(error < 1e-2, "{error:e}");
+}
