@@ -40,10 +40,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Brings a folder's list of names to the disk. Where the system does not offer it, the renames still are atomic.
-fn sync_folder(path: &Path) {
-    if let Some(folder) = path.parent()
-        && let Ok(folder) = File::open(folder)
-    {
+fn sync(folder: Option<&Path>) {
+    if let Some(Ok(folder)) = folder.map(File::open) {
         let _ = folder.sync_all();
     }
 }
@@ -54,7 +52,7 @@ fn sync_folder(path: &Path) {
 /// The disk's; the old content is still there then.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     let temporary = beside(path, "new");
-    let mut write = || {
+    let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -64,7 +62,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
         let _ = fs::remove_file(&temporary);
         unwritable(path)(error)
     })?;
-    sync_folder(path);
+    sync(path.parent());
     Ok(())
 }
 
@@ -87,7 +85,7 @@ pub fn replace_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Erro
             file.write_all(content)?;
             file.sync_all()?;
         }
-        sync_folder(&new.join("."));
+        sync(Some(&new));
         if path.exists() {
             if old.exists() {
                 fs::remove_dir_all(&old)?;
@@ -95,7 +93,7 @@ pub fn replace_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Erro
             fs::rename(path, &old)?;
         }
         fs::rename(&new, path)?;
-        sync_folder(path);
+        sync(path.parent());
         if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
     };
     swap().map_err(|error| {

@@ -58,7 +58,11 @@ impl Settings {
         Ok(settings)
     }
 
-    fn assign(&mut self, Assignment { place, name, value }: &Assignment) -> Result<(), Error> {
+    /// Changes one setting, but not the preset. Whether they are possible together is not asked.
+    ///
+    /// # Errors
+    /// An unknown name or an impossible value, with its place.
+    pub fn assign(&mut self, Assignment { place, name, value }: &Assignment) -> Result<(), Error> {
         match name.as_str() {
             "preset" => Ok(()),
             "data" => {
@@ -163,7 +167,7 @@ pub fn read_toml(text: &str, file: &str) -> Result<Vec<Assignment>, Error> {
 fn found(value: &str, bare: bool) -> String {
     match (value, bare) {
         ("", true) => "a table".to_string(),
-        ("", false) => "nothing, a list or a date".to_string(),
+        ("", false) => "an empty text, a list or a date".to_string(),
         (_, true) => value.to_string(),
         (_, false) => format!("{value:?}"),
     }
