@@ -75,7 +75,13 @@ pub(crate) struct GenerateArgs {
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
     /// What each sample begins with
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     pub(crate) prompt: String,
     /// JSON lines on standard output
     #[arg(long)]
@@ -116,9 +122,10 @@ impl SettingsArgs {
             Some(path) => settings::read_file(path)?,
             None => Vec::new(),
         };
-        let (env, unknown) = settings::read_env(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }));
+        let (env, unknown) = settings::read_env(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
         sides.extend(env);
         sides.extend(self.flags());
         for name in unknown {
@@ -152,7 +159,9 @@ pub(crate) type KnobFlags = Flags<false>;
 pub(crate) type SamplingFlags = Flags<true>;
 
 fn knobs(trained: bool) -> impl Iterator<Item = microgpt::config::Knob> {
-    Config::knobs().into_iter().filter(move |knob| !trained || knob.group == "sampling" || knob.name == "seed")
+    Config::knobs()
+        .into_iter()
+        .filter(move |knob| !trained || knob.group == "sampling" || knob.name == "seed")
 }
 
 impl<const TRAINED: bool> Args for Flags<TRAINED> {
@@ -160,10 +169,12 @@ impl<const TRAINED: bool> Args for Flags<TRAINED> {
         let defaults = Config::default();
         command.args(knobs(TRAINED).map(|knob| {
             let kebab = knob.name.replace('_', "-");
-            let arg = Arg::new(knob.name).long(kebab.clone()).value_name(knob.values).allow_negative_numbers(true);
+            let arg =
+                Arg::new(knob.name).long(kebab.clone()).value_name(knob.values).allow_negative_numbers(true);
             let arg = if kebab == knob.name { arg } else { arg.alias(knob.name) };
             if TRAINED {
-                let default = if knob.name == "seed" { "go on where training ended" } else { "that of the run" };
+                let default =
+                    if knob.name == "seed" { "go on where training ended" } else { "that of the run" };
                 arg.help(format!("{} [default: {default}]", knob.help)).help_heading("Sampling")
             } else {
                 let mut heading = knob.group.to_string();
@@ -181,9 +192,8 @@ impl<const TRAINED: bool> Args for Flags<TRAINED> {
 
 impl<const TRAINED: bool> clap::FromArgMatches for Flags<TRAINED> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |knob: microgpt::config::Knob| {
-            Some(assignment(knob.name, matches.get_one::<String>(knob.name)?))
-        };
+        let given =
+            |knob: microgpt::config::Knob| Some(assignment(knob.name, matches.get_one::<String>(knob.name)?));
         Ok(Flags(knobs(TRAINED).filter_map(given).collect()))
     }
 

@@ -18,7 +18,12 @@ pub(crate) fn run() -> Result<ExitCode> {
     for knob in &knobs {
         if knob.group != group {
             group = knob.group;
-            writeln!(out, "\nSettings of {group}: --{} X, {} in TOML", knob.name.replace('_', "-"), knob.name)?;
+            writeln!(
+                out,
+                "\nSettings of {group}: --{} X, {} in TOML",
+                knob.name.replace('_', "-"),
+                knob.name
+            )?;
         }
         let default = defaults.get(knob.name).unwrap_or_default();
         writeln!(out, "  {:14} {default:>7}  {}", knob.name, knob.help)?;

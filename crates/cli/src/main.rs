@@ -69,8 +69,12 @@ fn one_line(error: &clap::Error) -> String {
     let right = text(ContextKind::SuggestedArg).or(text(ContextKind::SuggestedSubcommand));
     let hint = right.map(|right| format!("; did you mean {right}?")).unwrap_or_default();
     match error.kind() {
-        ErrorKind::UnknownArgument if wrong.starts_with('-') => format!("{wrong}: no such flag{hint} (see --help)"),
-        ErrorKind::UnknownArgument => format!("{wrong}: expected no more words, found one{hint} (see --help)"),
+        ErrorKind::UnknownArgument if wrong.starts_with('-') => {
+            format!("{wrong}: no such flag{hint} (see --help)")
+        }
+        ErrorKind::UnknownArgument => {
+            format!("{wrong}: expected no more words, found one{hint} (see --help)")
+        }
         ErrorKind::InvalidSubcommand => format!("{wrong}: no such command{hint} (see --help)"),
         _ => {
             let rendered = error.render().to_string();

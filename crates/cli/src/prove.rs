@@ -17,7 +17,8 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
     let mut corpus = Corpus::new(documents);
 
     // On a terminal only; elsewhere the bar hides itself.
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} gradients against finite differences, {eta} left");
+    let style =
+        ProgressStyle::with_template("{bar:24} {pos}/{len} gradients against finite differences, {eta} left");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let report = prove(&settings.config, &mut corpus, None, &mut |done, all| {
         bar.set_length(all as u64);
@@ -47,7 +48,8 @@ fn table(out: &mut impl Write, checks: &[Check]) -> io::Result<()> {
         let verdict = if *passed { "ok" } else { "WRONG" };
         writeln!(out, "{verdict:5} {name:width$} {compared:>9} {worst:>12.1e}  {place}")?;
     }
-    let wrong: Vec<&str> = checks.iter().filter(|check| !check.passed).map(|check| check.name.as_str()).collect();
+    let wrong: Vec<&str> =
+        checks.iter().filter(|check| !check.passed).map(|check| check.name.as_str()).collect();
     match wrong.len() {
         0 => writeln!(out, "\nAll of it is right (gradients: relative error at most {TOLERANCE:.0e})."),
         n => writeln!(out, "\n{n} of {} are wrong: {}.", checks.len(), wrong.join(", ")),

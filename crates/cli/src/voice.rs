@@ -47,7 +47,13 @@ impl Voice {
             Voice::Json
         } else if io::stdout().is_terminal() && io::stderr().is_terminal() {
             let bar = ProgressBar::hidden();
-            Voice::Live(Live { bar, started: Instant::now(), first_step: 0, first_loss: None, faded: (0.0, 0.0) })
+            Voice::Live(Live {
+                bar,
+                started: Instant::now(),
+                first_step: 0,
+                first_loss: None,
+                faded: (0.0, 0.0),
+            })
         } else {
             Voice::Plain
         }
@@ -197,7 +203,8 @@ impl Live {
         self.faded = (self.faded.0 * FADING + loss, self.faded.1 * FADING + 1.0);
         let documents = ((number - self.first_step) * batch_size) as f64;
         let rate = documents / self.started.elapsed().as_secs_f64().max(1e-9);
-        self.bar.set_message(format!("loss {loss:.3} (mean {:.3}), lr {lr:.5}, {rate:.0} docs/s", self.mean()));
+        self.bar
+            .set_message(format!("loss {loss:.3} (mean {:.3}), lr {lr:.5}, {rate:.0} docs/s", self.mean()));
         self.bar.set_position(number as u64);
     }
 
@@ -211,7 +218,10 @@ impl Live {
         let Some(first) = self.first_loss.filter(|_| steps > 0) else { return Ok(()) };
         let seconds = self.started.elapsed().as_secs_f64();
         let mean = self.mean();
-        writeln!(io::stderr().lock(), "\n{steps} steps in {seconds:.2} s: the loss went from {first:.2} to {mean:.2}")
+        writeln!(
+            io::stderr().lock(),
+            "\n{steps} steps in {seconds:.2} s: the loss went from {first:.2} to {mean:.2}"
+        )
     }
 }
 

@@ -80,7 +80,10 @@ fn errors_name_file_line_and_what_was_expected() {
         error("schedule = \"cosin\""),
         "a.toml:1: schedule: expected one of constant, linear, cosine, found \"cosin\" (did you mean cosine?)"
     );
-    assert_eq!(error("n_head = [4]"), "a.toml:1: n_head: expected a whole number, found an empty text, a list or a date");
+    assert_eq!(
+        error("n_head = [4]"),
+        "a.toml:1: n_head: expected a whole number, found an empty text, a list or a date"
+    );
     assert_eq!(error("data = 3"), "a.toml:1: data: expected text in quotes, found 3");
     assert!(error("[model]\nn_layer = 1").starts_with("a.toml:1: model: no such setting"));
     assert_eq!(error("n_head = 3"), "n_embd: expected a multiple of n_head (3), found 16");
