@@ -9,6 +9,10 @@ use crate::schedule::Schedule;
 trait Setting: Sized {
     /// What to write for it in help: `N`, `X`, or the names to choose from.
     fn values() -> String;
+    /// The names to choose from, each with a line of help, if it is a choice.
+    fn choices() -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
     fn read(text: &str) -> Result<Self, String>;
     fn write(&self) -> String;
 }
@@ -69,6 +73,9 @@ impl<C: Choice> Setting for C {
     fn values() -> String {
         C::ALL.iter().map(|choice| choice.name()).collect::<Vec<_>>().join("|")
     }
+    fn choices() -> Vec<(&'static str, &'static str)> {
+        C::ALL.iter().map(|choice| (choice.name(), choice.help())).collect()
+    }
     fn read(text: &str) -> Result<C, String> {
         C::parse(text)
             .map_err(|error| error.to_string().trim_start_matches(&format!("{}: ", C::WHAT)).to_string())
@@ -89,6 +96,8 @@ pub struct Knob {
     pub group: &'static str,
     /// What may be given: `N`, `X`, `true|false`, or names.
     pub values: String,
+    /// If it is one of a `choices!` list: each variant's name and its line of help.
+    pub choices: Vec<(&'static str, &'static str)>,
     /// Does it stand without quotes in a file (numbers and truth values)?
     pub bare: bool,
 }
@@ -113,7 +122,8 @@ macro_rules! knobs {
                     help: concat!($($help),+).trim_ascii(),
                     group: $group,
                     values: <$Type as Setting>::values(),
-                    bare: !<$Type as Setting>::values().contains('|') || <$Type as Setting>::values() == "true|false",
+                    choices: <$Type as Setting>::choices(),
+                    bare: <$Type as Setting>::choices().is_empty(),
                 }, )+)+]
             }
 

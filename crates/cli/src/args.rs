@@ -1,0 +1,237 @@
+//! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
+
+use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
+use microgpt::Config;
+use microgpt_runs::settings::{self, Assignment, Settings};
+
+const EXAMPLES: &str = "\
+Examples:
+  microgpt                                   train on 32,257 names, then invent 20
+  microgpt train --data my.txt               any UTF-8 text, a document per line (- reads standard input)
+  microgpt train --n-layer 2 --steps 2000    change any setting; `microgpt list` shows them all
+  microgpt train --preset microgpt-final     the other revision of microgpt.py
+  microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
+  microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
+  microgpt prove --n-head 2                  is every gradient right?
+
+Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
+ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
+
+Exit codes: 0 done; 1 data, a saved run or the training itself is at fault, or `prove` found an error; 2 the command
+line or a setting is; 130 stopped with Ctrl+C (the run is saved).";
+
+/// The GPT that hides nothing: train it, sample from it, prove it right.
+///
+/// Without a command it trains the preset `microgpt` on names and invents 20 of them, as Karpathy's microgpt.py does.
+#[derive(Debug, Parser)]
+#[command(name = "microgpt", bin_name = "microgpt", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model, save it in a run folder, and print samples
+    Train(TrainArgs),
+    /// Print samples of a trained model
+    Generate(GenerateArgs),
+    /// Check the gradients, causality and replay of a model
+    Prove(ProveArgs),
+    /// List what can be chosen: presets, settings, variants
+    List,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Where to save: a name in runs/, or a path; by default the preset's name and a number
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_save", "resume"])]
+    pub(crate) out: Option<String>,
+    /// Save nothing
+    #[arg(long, alias = "no_save")]
+    pub(crate) no_save: bool,
+    /// Go on with a saved run, to the same bits as if it had not stopped
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["no_save", "preset", "config"])]
+    pub(crate) resume: Option<String>,
+    /// Save a checkpoint every N steps (and always at the end)
+    #[arg(long, alias = "save_every", value_name = "N", default_value_t = SAVE_EVERY, value_parser = at_least_1)]
+    pub(crate) save_every: usize,
+    /// Stop after step N and save, without samples; --resume goes on
+    #[arg(long, alias = "stop_after", value_name = "N", value_parser = at_least_1)]
+    pub(crate) stop_after: Option<usize>,
+    /// JSON lines on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Unless `--save-every` says otherwise.
+pub(crate) const SAVE_EVERY: usize = 1000;
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The run: a name in runs/, or the path of its folder or of a checkpoint in it
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// What each sample begins with
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) prompt: String,
+    /// JSON lines on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// JSON lines on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where settings come from.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingsArgs {
+    /// Settings with a name: microgpt (the default), microgpt-final
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Settings from a TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// The text to learn from: UTF-8, a document per line; - is standard input
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    data: Option<String>,
+    #[command(flatten)]
+    knobs: KnobFlags,
+}
+
+impl SettingsArgs {
+    /// All sides together: preset < file < environment < flags.
+    pub(crate) fn resolve(&self) -> Result<Settings, microgpt::Error> {
+        let mut sides = match &self.config {
+            Some(path) => settings::read_file(path)?,
+            None => Vec::new(),
+        };
+        let (env, unknown) = settings::read_env(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
+        sides.extend(env);
+        sides.extend(self.flags());
+        for name in unknown {
+            crate::notice(&format!("{name}: no such setting; ignored"));
+        }
+        Settings::resolve(&sides)
+    }
+
+    /// The flags alone.
+    pub(crate) fn flags(&self) -> Vec<Assignment> {
+        let mut flags = self.knobs.0.clone();
+        for (name, value) in [("preset", &self.preset), ("data", &self.data)] {
+            flags.extend(value.iter().map(|value| assignment(name, value)));
+        }
+        flags
+    }
+}
+
+fn assignment(name: &str, value: &str) -> Assignment {
+    let place = format!("--{}", name.replace('_', "-"));
+    Assignment { place, name: name.to_string(), value: value.to_string() }
+}
+
+/// A flag for each knob, or for each of those that matter when a model is trained already.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags<const TRAINED: bool>(pub(crate) Vec<Assignment>);
+
+/// A flag for each knob.
+pub(crate) type KnobFlags = Flags<false>;
+/// A flag for each knob of sampling, and the seed.
+pub(crate) type SamplingFlags = Flags<true>;
+
+fn knobs(trained: bool) -> impl Iterator<Item = microgpt::config::Knob> {
+    Config::knobs()
+        .into_iter()
+        .filter(move |knob| !trained || knob.group == "sampling" || knob.name == "seed")
+}
+
+impl<const TRAINED: bool> Args for Flags<TRAINED> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let defaults = Config::default();
+        command.args(knobs(TRAINED).map(|knob| {
+            let kebab = knob.name.replace('_', "-");
+            let arg =
+                Arg::new(knob.name).long(kebab.clone()).value_name(knob.values).allow_negative_numbers(true);
+            let arg = if kebab == knob.name { arg } else { arg.alias(knob.name) };
+            if TRAINED {
+                let default =
+                    if knob.name == "seed" { "go on where training ended" } else { "that of the run" };
+                arg.help(format!("{} [default: {default}]", knob.help)).help_heading("Sampling")
+            } else {
+                let mut heading = knob.group.to_string();
+                heading[..1].make_ascii_uppercase();
+                let default = defaults.get(knob.name).unwrap_or_default();
+                arg.help(format!("{} [default: {default}]", knob.help)).help_heading(heading)
+            }
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const TRAINED: bool> clap::FromArgMatches for Flags<TRAINED> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given =
+            |knob: microgpt::config::Knob| Some(assignment(knob.name, matches.get_one::<String>(knob.name)?));
+        Ok(Flags(knobs(TRAINED).filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn at_least_1(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("expected a whole number of at least 1".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent_and_none_is_missing() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        let train = command.find_subcommand("train").unwrap();
+        for knob in Config::knobs() {
+            assert!(train.get_arguments().any(|arg| arg.get_id() == knob.name), "{}", knob.name);
+        }
+    }
+
+    #[test]
+    fn flags_may_be_written_with_either_dash() {
+        for flags in [["--n-layer", "2", "--lr", "-1e-3"], ["--n_layer", "2", "--lr", "-1e-3"]] {
+            let cli = Cli::try_parse_from(["microgpt", "train"].iter().chain(&flags)).unwrap();
+            let Some(Command::Train(train)) = cli.command else { panic!("train") };
+            assert_eq!(train.settings.flags(), [assignment("n_layer", "2"), assignment("lr", "-1e-3")]);
+        }
+    }
+}

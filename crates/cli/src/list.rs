@@ -1,0 +1,38 @@
+//! `microgpt list`: what can be chosen.
+
+use anyhow::Result;
+use microgpt::Config;
+use microgpt_runs::presets::PRESETS;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "Presets: --preset NAME")?;
+    for preset in PRESETS {
+        writeln!(out, "  {:22} {}", preset.name, preset.about())?;
+    }
+    let defaults = Config::default();
+    let knobs = Config::knobs();
+    let mut group = "";
+    for knob in &knobs {
+        if knob.group != group {
+            group = knob.group;
+            writeln!(
+                out,
+                "\nSettings of {group}: --{} X, {} in TOML",
+                knob.name.replace('_', "-"),
+                knob.name
+            )?;
+        }
+        let default = defaults.get(knob.name).unwrap_or_default();
+        writeln!(out, "  {:14} {default:>7}  {}", knob.name, knob.help)?;
+    }
+    for knob in knobs.iter().filter(|knob| !knob.choices.is_empty()) {
+        writeln!(out, "\nVariants of {}: --{} NAME", knob.name, knob.name.replace('_', "-"))?;
+        for (name, help) in &knob.choices {
+            writeln!(out, "  {name:22} {help}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

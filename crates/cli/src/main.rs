@@ -1,0 +1,86 @@
+//! The program `microgpt`: glue between the command line, the disk ([`microgpt_runs`]) and the algorithm
+//! ([`microgpt`]).
+//!
+//! - [`args`]: what may stand on the command line
+//! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
+//! - [`train`], [`generate`], [`prove`], [`list`]: the commands
+
+mod args;
+mod voice;
+mod train;
+mod generate;
+mod prove;
+mod list;
+
+use args::{Cli, Command, TrainArgs};
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => {
+            // Help or version: what was asked for. Whether anyone still reads it is not our concern.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            notice(&one_line(&error));
+            return ExitCode::from(2);
+        }
+    };
+    let done = match cli.command {
+        None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
+        Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Generate(args)) => generate::run(&args),
+        Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::List) => list::run(),
+    };
+    done.unwrap_or_else(|error| {
+        if is_broken_pipe(&error) {
+            // Whoever read our output has had enough (`microgpt | head`).
+            return ExitCode::SUCCESS;
+        }
+        notice(&format!("{error:#}"));
+        let kind = error.downcast_ref::<microgpt::Error>().map(microgpt::Error::kind);
+        ExitCode::from(if kind == Some(microgpt::ErrorKind::Config) { 2 } else { 1 })
+    })
+}
+
+/// A line on standard error.
+fn notice(text: &str) {
+    let _ = writeln!(io::stderr(), "microgpt: {text}");
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What the parser of the command line says in several lines, in one.
+fn one_line(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let wrong = text(ContextKind::InvalidArg).or(text(ContextKind::InvalidSubcommand)).unwrap_or_default();
+    let right = text(ContextKind::SuggestedArg).or(text(ContextKind::SuggestedSubcommand));
+    let hint = right.map(|right| format!("; did you mean {right}?")).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument if wrong.starts_with('-') => {
+            format!("{wrong}: no such flag{hint} (see --help)")
+        }
+        ErrorKind::UnknownArgument => {
+            format!("{wrong}: expected no more words, found one{hint} (see --help)")
+        }
+        ErrorKind::InvalidSubcommand => format!("{wrong}: no such command{hint} (see --help)"),
+        _ => {
+            let rendered = error.render().to_string();
+            let first = rendered.split("\n\n").next().unwrap_or_default();
+            let words: Vec<&str> = first.split_whitespace().collect();
+            words.join(" ").trim_start_matches("error: ").to_string()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `microgpt train`: data, model, the loop, samples; and the run folder beside it.
+
+use crate::args::TrainArgs;
+use crate::voice::{Beginning, Voice, program};
+use anyhow::Result;
+use microgpt::batch::{Batch, Corpus};
+use microgpt::rng::Rng;
+use microgpt::sample::Sampler;
+use microgpt::train::{Step, Trainer};
+use microgpt::{Error, real::Real};
+use microgpt_runs::metrics::Metrics;
+use microgpt_runs::weights::Stored;
+use microgpt_runs::{Run, Settings};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Ctrl+C was pressed: the step in hand is finished, the run is saved.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A training under way.
+struct Session<R: Real> {
+    settings: Settings,
+    corpus: Corpus,
+    rng: Rng,
+    trainer: Trainer<R>,
+    folder: Option<Folder>,
+}
+
+/// Where it is saved.
+struct Folder {
+    run: Run,
+    metrics: Metrics,
+    data_sha256: String,
+}
+
+pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let session = match &args.resume {
+        Some(name) => resume(name, args)?,
+        None => begin(args)?,
+    };
+    // A second Ctrl+C does not wait.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    session.train(args)
+}
+
+/// A new run.
+fn begin(args: &TrainArgs) -> Result<Session<f64>> {
+    let settings = args.settings.resolve()?;
+    let mut data = settings.data.read()?;
+    // One source of chance for everything, in microgpt.py's order: documents, weights, samples.
+    let mut rng = Rng::new(settings.config.seed);
+    data.documents.shuffle(&mut rng);
+    let corpus = Corpus::new(data.documents);
+    let trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng)?;
+    let make = || -> Result<Folder, Error> {
+        let run = match &args.out {
+            Some(name) => Run::create(name)?,
+            None => Run::create_next(settings.preset)?,
+        };
+        run.write_settings(&settings)?;
+        run.write_tokenizer(&corpus.tokenizer)?;
+        Ok(Folder { metrics: run.metrics(0)?, run, data_sha256: data.sha256.clone() })
+    };
+    let folder = match make() {
+        _ if args.no_save => None,
+        Ok(folder) => Some(folder),
+        // Nobody asked for it to be saved: where that cannot be, the first run prints its names all the same.
+        Err(error) if args.out.is_none() => {
+            crate::notice(&format!("{error}; nothing will be saved"));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Session { settings, corpus, rng, trainer, folder })
+}
+
+/// The settings that a run may change on its way; with any other it would be another run.
+const MAY_CHANGE: &[&str] = &["steps", "samples", "temperature", "data"];
+
+/// A saved run, as if it had not stopped.
+fn resume(name: &str, args: &TrainArgs) -> Result<Session<f64>> {
+    let run = Run::find(name)?;
+    let mut saved = run.load::<f64>()?;
+    let mut settings = saved.settings;
+    for flag in args.settings.flags() {
+        if !MAY_CHANGE.contains(&flag.name.as_str()) {
+            return Err(Error::config(format!(
+                "{}: expected only --{} with --resume, for with anything else it is another run",
+                flag.place,
+                MAY_CHANGE.join(", --")
+            ))
+            .into());
+        }
+        settings.assign(&flag)?;
+    }
+    settings.config.validate()?;
+    saved.checkpoint.config = settings.config.clone();
+
+    let mut data = settings.data.read()?;
+    if data.sha256 != saved.data_sha256 {
+        return Err(Error::text(format!(
+            "{}: expected the text that {name} was trained on (SHA-256 {}), found another ({})",
+            settings.data, saved.data_sha256, data.sha256
+        ))
+        .into());
+    }
+    data.documents.shuffle(&mut Rng::new(settings.config.seed));
+    let corpus = Corpus::with_tokenizer(data.documents, saved.checkpoint.tokenizer()?)?;
+    let rng = Rng::restore(&saved.checkpoint.rng)?;
+    let metrics = run.metrics(saved.checkpoint.step)?;
+    run.write_settings(&settings)?;
+    let folder = Some(Folder { run, metrics, data_sha256: data.sha256 });
+    Ok(Session { settings, corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
+}
+
+impl<R: Stored> Session<R> {
+    fn train(mut self, args: &TrainArgs) -> Result<ExitCode> {
+        let config = self.settings.config.clone();
+        let mut voice = Voice::new(args.json);
+        voice.begin(&Beginning {
+            settings: &self.settings,
+            num_docs: self.corpus.documents.len(),
+            vocab_size: self.corpus.tokenizer.vocab_size(),
+            num_params: self.trainer.num_params(),
+            steps_done: self.trainer.steps_done(),
+            run: self.folder.as_ref().map(|folder| &folder.run),
+        })?;
+
+        let last = args.stop_after.unwrap_or(config.steps).min(config.steps);
+        let mut batch = Batch::default();
+        while self.trainer.steps_done() < last && !STOP.load(Relaxed) {
+            let first = self.trainer.steps_done() * config.batch_size;
+            self.corpus.fill(&mut batch, first, config.batch_size, config.block_size);
+            let step = self.trainer.step(&batch)?;
+            self.record(&step)?;
+            if let Err(error) = voice.step(&step, config.steps, config.batch_size) {
+                self.save()?;
+                return Err(error.into());
+            }
+            if step.step.is_multiple_of(args.save_every) && step.step < last {
+                self.save()?;
+            }
+        }
+        self.save()?;
+        voice.pause()?;
+        if self.trainer.steps_done() < config.steps {
+            return self.stopped(&voice);
+        }
+
+        voice.heading(self.settings.preset().heading)?;
+        let samples = self.samples(&voice)?;
+        if let Some(folder) = &self.folder {
+            folder.run.write_samples(&samples)?;
+        }
+        voice.next(self.folder.as_ref().map(|folder| &folder.run))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn record(&mut self, step: &Step) -> Result<(), Error> {
+        self.folder.as_mut().map_or(Ok(()), |folder| folder.metrics.push(step))
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        self.folder.as_ref().map_or(Ok(()), |folder| {
+            folder.run.save(&self.trainer.checkpoint(&self.corpus.tokenizer, &self.rng), &folder.data_sha256)
+        })
+    }
+
+    fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {
+        let Trainer { model, engine, config, .. } = &mut self.trainer;
+        let mut sampler = Sampler::new(engine.as_mut(), model);
+        let tokenizer = &self.corpus.tokenizer;
+        let mut samples = Vec::new();
+        for i in 1..=config.samples {
+            let tokens =
+                sampler.sample(engine.as_mut(), model, tokenizer, &[], config.temperature, &mut self.rng)?;
+            samples.push(tokenizer.decode(&tokens));
+            voice.sample(i, &samples[i - 1])?;
+        }
+        Ok(samples)
+    }
+
+    /// Training ended before its last step.
+    fn stopped(&self, voice: &Voice) -> Result<ExitCode> {
+        let step = self.trainer.steps_done();
+        match &self.folder {
+            Some(folder) => voice.aside(&format!(
+                "Stopped after step {step}, and saved. To go on, to the same bits as without a break:\n  {} train --resume {}",
+                program(),
+                folder.run.name()
+            ))?,
+            None => voice.aside(&format!("Stopped after step {step}; nothing was saved."))?,
+        }
+        Ok(if STOP.load(Relaxed) { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    }
+}

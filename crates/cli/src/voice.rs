@@ -1,0 +1,240 @@
+//! How training is told: microgpt.py's lines in a pipe, one live line on a terminal, JSON for programs.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use microgpt::train::Step;
+use microgpt_runs::{Run, Settings};
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
+
+/// Speaks to whoever started the program. Results go to standard output; on a terminal, what surrounds them goes to
+/// standard error.
+pub(crate) enum Voice {
+    /// Exactly the lines of microgpt.py.
+    Plain,
+    /// The same, but the steps are one line that changes.
+    Live(Live),
+    /// A JSON object per line, each with an `event`.
+    Json,
+}
+
+/// What a live line has to remember.
+pub(crate) struct Live {
+    bar: ProgressBar,
+    started: Instant,
+    first_step: usize,
+    first_loss: Option<f64>,
+    /// Sums that fade, and so their quotient is a mean of the last losses (some 50).
+    faded: (f64, f64),
+}
+
+/// What there is to say before the first step.
+pub(crate) struct Beginning<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) num_docs: usize,
+    pub(crate) vocab_size: usize,
+    pub(crate) num_params: usize,
+    pub(crate) steps_done: usize,
+    pub(crate) run: Option<&'a Run>,
+}
+
+const FADING: f64 = 0.98;
+
+impl Voice {
+    /// The voice for where our output goes.
+    pub(crate) fn new(json: bool) -> Voice {
+        if json {
+            Voice::Json
+        } else if io::stdout().is_terminal() && io::stderr().is_terminal() {
+            let bar = ProgressBar::hidden();
+            Voice::Live(Live {
+                bar,
+                started: Instant::now(),
+                first_step: 0,
+                first_loss: None,
+                faded: (0.0, 0.0),
+            })
+        } else {
+            Voice::Plain
+        }
+    }
+
+    /// Before the first step.
+    pub(crate) fn begin(&mut self, begin: &Beginning<'_>) -> io::Result<()> {
+        let Beginning { settings, num_docs, vocab_size, num_params, steps_done, run } = *begin;
+        let config = &settings.config;
+        let mut out = io::stdout().lock();
+        match self {
+            Voice::Json => {
+                let run = run.map(|run| run.path().display().to_string());
+                let event = json!({
+                    "event": "begin", "num_docs": num_docs, "vocab_size": vocab_size, "num_params": num_params,
+                    "steps": config.steps, "steps_done": steps_done, "run": run,
+                });
+                return writeln!(out, "{event}");
+            }
+            Voice::Plain => {}
+            Voice::Live(live) => {
+                let mut err = io::stderr().lock();
+                let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+                writeln!(err, "{} the GPT that hides nothing\n", bold("microgpt:"))?;
+                writeln!(err, "  text      {} from {}", plural(num_docs, "document"), settings.data)?;
+                writeln!(
+                    err,
+                    "  model     {}: {} of {}, {} wide, that see{} {} at once",
+                    plural(num_params, "parameter"),
+                    plural(config.n_layer, "layer"),
+                    plural(config.n_head, "head"),
+                    config.n_embd,
+                    if config.n_layer == 1 { "s" } else { "" },
+                    plural(config.block_size, "token"),
+                )?;
+                writeln!(
+                    err,
+                    "  training  {} of {}: guess each next character, see it, be corrected a little",
+                    plural(config.steps - steps_done.min(config.steps), "step"),
+                    plural(config.batch_size, "document"),
+                )?;
+                writeln!(
+                    err,
+                    "  loss      nats per character; who guesses blindly has ln {vocab_size} = {:.2}",
+                    (vocab_size as f64).ln()
+                )?;
+                match run {
+                    Some(run) => writeln!(err, "  saved in  {}\n", run.path().display())?,
+                    None => writeln!(err, "  saved in  nothing is saved\n")?,
+                }
+                live.begin(steps_done, config.steps);
+            }
+        }
+        writeln!(out, "num docs: {num_docs}\nvocab size: {vocab_size}\nnum params: {num_params}")
+    }
+
+    /// After each step.
+    pub(crate) fn step(&mut self, step: &Step, steps: usize, batch_size: usize) -> io::Result<()> {
+        let Step { step: number, loss, lr } = *step;
+        match self {
+            Voice::Plain => writeln!(io::stdout().lock(), "step {number:4} / {steps:4} | loss {loss:.4}"),
+            Voice::Live(live) => {
+                live.step(step, batch_size);
+                Ok(())
+            }
+            Voice::Json => {
+                let event = json!({"event": "step", "step": number, "steps": steps, "loss": loss, "lr": lr});
+                writeln!(io::stdout().lock(), "{event}")
+            }
+        }
+    }
+
+    /// After the last step of this session, and before whatever follows.
+    pub(crate) fn pause(&mut self) -> io::Result<()> {
+        match self {
+            Voice::Live(live) => live.pause(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Before the samples.
+    pub(crate) fn heading(&self, heading: &str) -> io::Result<()> {
+        match self {
+            Voice::Json => Ok(()),
+            _ => writeln!(io::stdout().lock(), "\n--- {heading} ---"),
+        }
+    }
+
+    /// A sample; `number` counts from 1.
+    pub(crate) fn sample(&self, number: usize, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match self {
+            Voice::Json => writeln!(out, "{}", json!({"event": "sample", "sample": number, "text": text})),
+            _ => writeln!(out, "sample {number:2}: {text}"),
+        }
+    }
+
+    /// Something that only a person at a terminal wants to read.
+    pub(crate) fn aside(&self, text: &str) -> io::Result<()> {
+        match self {
+            Voice::Live(_) => writeln!(io::stderr().lock(), "{text}"),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a person may try after the samples.
+    pub(crate) fn next(&self, run: Option<&Run>) -> io::Result<()> {
+        let me = program();
+        let mut text = match run {
+            Some(run) => {
+                let name = run.name();
+                format!(
+                    "\nThe model is in {}. What next?\n  {me} generate {name} --temperature 1     bolder samples of it",
+                    run.path().display()
+                )
+            }
+            None => "\nWhat next?".to_string(),
+        };
+        for (command, what) in [
+            ("train --data FILE.txt", "learn any text, a document per line"),
+            ("train --n-layer 2 --steps 2000", "change a setting"),
+            ("list", "what can be changed"),
+            ("prove", "is every gradient right?"),
+        ] {
+            text.push_str(&format!("\n  {me} {command:34} {what}"));
+        }
+        self.aside(&text)
+    }
+}
+
+impl Live {
+    fn begin(&mut self, steps_done: usize, steps: usize) {
+        let color = if no_color() { "" } else { ".cyan" };
+        let template = format!("{{bar:24{color}}} {{pos}}/{{len}}  {{msg}}, {{eta}} left");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style);
+        self.bar.set_length(steps as u64);
+        self.bar.set_position(steps_done as u64);
+        self.bar.reset_eta();
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        (self.started, self.first_step) = (Instant::now(), steps_done);
+    }
+
+    fn step(&mut self, step: &Step, batch_size: usize) {
+        let Step { step: number, loss, lr } = *step;
+        self.first_loss.get_or_insert(loss);
+        self.faded = (self.faded.0 * FADING + loss, self.faded.1 * FADING + 1.0);
+        let documents = ((number - self.first_step) * batch_size) as f64;
+        let rate = documents / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.bar
+            .set_message(format!("loss {loss:.3} (mean {:.3}), lr {lr:.5}, {rate:.0} docs/s", self.mean()));
+        self.bar.set_position(number as u64);
+    }
+
+    fn mean(&self) -> f64 {
+        self.faded.0 / self.faded.1
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        let steps = self.bar.position() - self.first_step as u64;
+        self.bar.finish_and_clear();
+        let Some(first) = self.first_loss.filter(|_| steps > 0) else { return Ok(()) };
+        let seconds = self.started.elapsed().as_secs_f64();
+        let mean = self.mean();
+        writeln!(
+            io::stderr().lock(),
+            "\n{steps} steps in {seconds:.2} s: the loss went from {first:.2} to {mean:.2}"
+        )
+    }
+}
+
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn bold(text: &str) -> String {
+    if no_color() { text.to_string() } else { format!("\x1b[1m{text}\x1b[0m") }
+}
+
+/// How this program was called, for commands to copy.
+pub(crate) fn program() -> &'static str {
+    // Cargo tells the programs that it runs where their package is.
+    if std::env::var_os("CARGO_MANIFEST_DIR").is_some() { "cargo run --release --" } else { "microgpt" }
+}

@@ -1,0 +1,163 @@
+//! Files that are there whole or not at all: written under a temporary name, brought to the disk, then renamed.
+
+use microgpt::Error;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Why a file could not be used, in words without the system's numbers.
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file or folder".to_string(),
+        ErrorKind::PermissionDenied => "no permission".to_string(),
+        ErrorKind::IsADirectory => "a folder".to_string(),
+        ErrorKind::NotADirectory => "a file where a folder should be".to_string(),
+        ErrorKind::AlreadyExists => "something of that name there already".to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// An error of writing, with the path in front.
+pub(crate) fn unwritable(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |error| {
+        Error::checkpoint(format!(
+            "{}: expected a place to write to, found {}",
+            path.display(),
+            reason(&error)
+        ))
+    }
+}
+
+/// An error of reading, with the path in front.
+pub(crate) fn unreadable(path: &Path, what: &str) -> impl Fn(io::Error) -> Error {
+    move |error| Error::checkpoint(format!("{}: expected {what}, found {}", path.display(), reason(&error)))
+}
+
+/// `folder/name` -> `folder/.name.new`
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{ending}"))
+}
+
+/// Brings a folder's list of names to the disk. Where the system does not offer it, the renames still are atomic.
+fn sync(folder: Option<&Path>) {
+    if let Some(Ok(folder)) = folder.map(File::open) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Writes a file: whoever reads it finds the old content or the new, never a part.
+///
+/// # Errors
+/// The disk's; the old content is still there then.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let temporary = beside(path, "new");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        unwritable(path)(error)
+    })?;
+    sync(path.parent());
+    Ok(())
+}
+
+/// Replaces a folder as a whole by these files.
+///
+/// A folder cannot be renamed onto another, so the old one steps aside for a moment; if the machine stops in that
+/// moment, [`find_folder`] still finds the old one.
+///
+/// # Errors
+/// The disk's; the old folder is still there then.
+pub fn replace_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Error> {
+    let (new, old) = (beside(path, "new"), beside(path, "old"));
+    let swap = || {
+        if new.exists() {
+            fs::remove_dir_all(&new)?;
+        }
+        fs::create_dir_all(&new)?;
+        for (name, content) in files {
+            let mut file = File::create(new.join(name))?;
+            file.write_all(content)?;
+            file.sync_all()?;
+        }
+        sync(Some(&new));
+        if path.exists() {
+            if old.exists() {
+                fs::remove_dir_all(&old)?;
+            }
+            fs::rename(path, &old)?;
+        }
+        fs::rename(&new, path)?;
+        sync(path.parent());
+        if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
+    };
+    swap().map_err(|error| {
+        if !path.exists() {
+            let _ = fs::rename(&old, path);
+        }
+        let _ = fs::remove_dir_all(&new);
+        unwritable(path)(error)
+    })
+}
+
+/// Where the folder is that [`replace_folder`] wrote: at `path`, or aside if the machine stopped while it was replaced.
+pub fn find_folder(path: &Path) -> PathBuf {
+    let old = beside(path, "old");
+    if !path.exists() && old.exists() { old } else { path.to_path_buf() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn files_and_folders_are_replaced_and_nothing_is_left_over() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, folder) = (root.path().join("a.txt"), root.path().join("latest"));
+        for round in ["one", "two"] {
+            write(&file, round.as_bytes()).unwrap();
+            replace_folder(&folder, &[("x", round.into()), ("y", vec![])]).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), round);
+            assert_eq!(fs::read_to_string(folder.join("x")).unwrap(), round);
+        }
+        assert_eq!(names(root.path()), ["a.txt", "latest"]);
+    }
+
+    #[test]
+    fn a_swap_that_was_cut_short_is_made_good() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("latest");
+        replace_folder(&folder, &[("x", "one".into())]).unwrap();
+        fs::rename(&folder, root.path().join(".latest.old")).unwrap();
+        fs::create_dir(root.path().join(".latest.new")).unwrap();
+        assert_eq!(fs::read_to_string(find_folder(&folder).join("x")).unwrap(), "one");
+        replace_folder(&folder, &[("x", "two".into())]).unwrap();
+        assert_eq!(fs::read_to_string(find_folder(&folder).join("x")).unwrap(), "two");
+        assert_eq!(names(root.path()), ["latest"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_an_error_and_leaves_no_trace() {
+        let root = tempfile::tempdir().unwrap();
+        write(&root.path().join("file"), b"x").unwrap();
+        let error = write(&root.path().join("file/inside"), b"y").unwrap_err().to_string();
+        assert!(
+            error.ends_with("expected a place to write to, found a file where a folder should be"),
+            "{error}"
+        );
+        assert!(replace_folder(&root.path().join("file/inside"), &[]).is_err());
+        assert_eq!(names(root.path()), ["file"]);
+    }
+}

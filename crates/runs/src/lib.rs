@@ -1,0 +1,34 @@
+//! Everything of microgpt that is on disk. The modules in the order in which a run meets them:
+//!
+//! - [`presets`]: named settings that are built into the program
+//! - [`settings`]: defaults < preset < file < environment < flags
+//! - [`data`]: the text to learn from
+//! - [`atomic`]: files that are there whole or not at all
+//! - [`weights`]: flat slices <-> safetensors
+//! - [`state`]: what else a checkpoint remembers
+//! - [`metrics`]: a line of JSON for each step
+//! - [`run`]: the folder of a run, which holds all of these
+//!
+//! ```text
+//! runs/NAME/
+//!   config.toml              every setting; `microgpt train --config` on it trains the same again
+//!   tokenizer.json           the alphabet
+//!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01} for each step
+//!   samples.txt              what the model wrote when it was trained, a line each
+//!   checkpoints/latest/
+//!     model.safetensors      the parameters, named and shaped as in `microgpt::layout`
+//!     optimizer.safetensors  Adam's two means of each: `m.wte`, `v.wte`, ...
+//!     state.json             step, chance, the data's SHA-256, precision, format version
+//! ```
+
+pub mod presets;
+pub mod settings;
+pub mod data;
+pub mod atomic;
+pub mod weights;
+pub mod state;
+pub mod metrics;
+pub mod run;
+
+pub use run::Run;
+pub use settings::Settings;

@@ -1,0 +1,261 @@
+//! The folder of a run: made, found, written, read.
+
+use crate::atomic::{self, reason, unreadable, unwritable};
+use crate::metrics::Metrics;
+use crate::settings::{self, Settings};
+use crate::state::{FORMAT_VERSION, State};
+use crate::weights::{self, Stored};
+use microgpt::checkpoint::Checkpoint;
+use microgpt::layout::Layout;
+use microgpt::{Error, token::Tokenizer};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where runs are kept, unless a path says otherwise.
+pub const RUNS: &str = "runs";
+
+/// A run's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    root: PathBuf,
+    checkpoint: PathBuf,
+}
+
+/// What was saved of a run: enough to go on with it, or to sample from it.
+#[derive(Debug)]
+pub struct Saved<R> {
+    /// Its settings.
+    pub settings: Settings,
+    /// The model in training.
+    pub checkpoint: Checkpoint<R>,
+    /// What its data is recognised by.
+    pub data_sha256: String,
+}
+
+/// `tokenizer.json`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alphabet {
+    format_version: u32,
+    /// The only kind so far: a token is a character's place here, and BOS comes after the last.
+    kind: String,
+    characters: String,
+}
+
+impl Run {
+    fn at(root: PathBuf) -> Run {
+        Run { checkpoint: root.join("checkpoints/latest"), root }
+    }
+
+    /// A new folder `runs/NAME`, or at a path if `name` is one (`./x`, `/tmp/x`).
+    ///
+    /// # Errors
+    /// A folder that is there already and not empty: a run is never overwritten. What cannot be written.
+    pub fn create(name: &str) -> Result<Run, Error> {
+        let root = if is_path(name) { PathBuf::from(name) } else { Path::new(RUNS).join(name) };
+        if name.is_empty() || root.file_name().is_none() {
+            return Err(Error::config(format!("{name:?}: expected the name of a new run")));
+        }
+        if fs::read_dir(&root).map_or(root.exists(), |mut inside| inside.next().is_some()) {
+            return Err(Error::config(format!(
+                "{}: expected the name of a new run, found one that is there (another --out starts anew, --resume goes on with it)",
+                root.display()
+            )));
+        }
+        fs::create_dir_all(&root).map_err(unwritable(&root))?;
+        Ok(Run::at(root))
+    }
+
+    /// A new folder `runs/NAME-1`, or with the first number that is free.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn create_next(name: &str) -> Result<Run, Error> {
+        fs::create_dir_all(RUNS).map_err(unwritable(Path::new(RUNS)))?;
+        let mut number = 1;
+        loop {
+            let root = Path::new(RUNS).join(format!("{name}-{number}"));
+            match fs::create_dir(&root) {
+                Ok(()) => return Ok(Run::at(root)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(unwritable(&root)(error)),
+            }
+        }
+    }
+
+    /// The run of that name, at that path, or that a folder of a checkpoint belongs to.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(name: &str) -> Result<Run, Error> {
+        let named = Path::new(RUNS).join(name);
+        let root = if !is_path(name) && named.is_dir() { named } else { PathBuf::from(name) };
+        let expected = |found: String| {
+            Error::checkpoint(format!(
+                "{name}: expected the folder of a run (a path, or a name in {RUNS}/), found {found}"
+            ))
+        };
+        if let Err(error) = fs::read_dir(&root) {
+            return Err(expected(reason(&error)));
+        }
+        if root.join("config.toml").is_file() {
+            return Ok(Run::at(root));
+        }
+        let above = root.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.to_path_buf()));
+        match above {
+            Some(above) if root.join("state.json").is_file() && above.join("config.toml").is_file() => {
+                Ok(Run { root: above, checkpoint: root })
+            }
+            _ => Err(expected("no config.toml in it".to_string())),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `generate` and `--resume` may call it: its name if it is in `runs/`, else its path.
+    pub fn name(&self) -> String {
+        let name = self.root.strip_prefix(RUNS).unwrap_or(&self.root);
+        name.display().to_string()
+    }
+
+    /// Writes `config.toml`.
+    ///
+    /// # Errors
+    /// The disk's, as all that follow.
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), Error> {
+        atomic::write(&self.root.join("config.toml"), settings.to_toml().as_bytes())
+    }
+
+    /// Writes `tokenizer.json`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), Error> {
+        let characters = tokenizer.chars().iter().collect();
+        let alphabet = Alphabet { format_version: FORMAT_VERSION, kind: "characters".into(), characters };
+        let text = serde_json::to_string_pretty(&alphabet).expect("texts only") + "\n";
+        atomic::write(&self.root.join("tokenizer.json"), text.as_bytes())
+    }
+
+    /// Writes `samples.txt`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_samples(&self, samples: &[String]) -> Result<(), Error> {
+        let text: String = samples.iter().flat_map(|sample| [sample, "\n"]).collect();
+        atomic::write(&self.root.join("samples.txt"), text.as_bytes())
+    }
+
+    /// Opens `metrics.jsonl` to go on after `steps_done` steps.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn metrics(&self, steps_done: usize) -> Result<Metrics, Error> {
+        Metrics::open(&self.root.join("metrics.jsonl"), steps_done)
+    }
+
+    /// Replaces the latest checkpoint.
+    ///
+    /// # Errors
+    /// The disk's; the one before is still there then.
+    pub fn save<R: Stored>(&self, checkpoint: &Checkpoint<R>, data_sha256: &str) -> Result<(), Error> {
+        let layout = Layout::new(&checkpoint.config, checkpoint.chars.len() + 1);
+        let state = State {
+            format_version: FORMAT_VERSION,
+            step: checkpoint.step,
+            data_cursor: checkpoint.step * checkpoint.config.batch_size,
+            data_sha256: data_sha256.to_string(),
+            precision: R::NAME.to_string(),
+            rng: checkpoint.rng.clone().into(),
+        };
+        let files = [
+            ("model.safetensors", weights::encode(&layout, &[("", &checkpoint.params)])),
+            (
+                "optimizer.safetensors",
+                weights::encode(&layout, &[("m.", &checkpoint.m), ("v.", &checkpoint.v)]),
+            ),
+            ("state.json", state.to_json().into_bytes()),
+        ];
+        atomic::replace_folder(&self.checkpoint, &files)
+    }
+
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged: a run's own file is data, not usage.
+    pub fn read_settings(&self) -> Result<Settings, Error> {
+        let path = self.root.join("config.toml").display().to_string();
+        let settings = settings::read_file(&path).and_then(|assignments| Settings::resolve(&assignments));
+        settings.map_err(|error| {
+            let text = error.to_string();
+            let error = Error::checkpoint(text.clone());
+            if text.starts_with(&path) { error } else { error.at(path) }
+        })
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, or does not fit the others: which, what was expected, what found.
+    pub fn load<R: Stored>(&self) -> Result<Saved<R>, Error> {
+        let settings = self.read_settings()?;
+        let config = settings.config.clone();
+        let chars = self.read_chars()?;
+        let layout = Layout::new(&config, chars.len() + 1);
+        let folder = atomic::find_folder(&self.checkpoint);
+
+        let (path, bytes) = read(&folder.join("state.json"), "the state of a run")?;
+        let state = State::from_json(&bytes).map_err(|error| error.at(path.display()))?;
+        let wrong = |what, expected: &str, found: &str| {
+            Error::checkpoint(format!("{}: {what}: expected {expected}, found {found}", path.display()))
+        };
+        if state.precision != R::NAME {
+            return Err(wrong("precision", R::NAME, &state.precision));
+        }
+        if Some(state.data_cursor) != state.step.checked_mul(config.batch_size) {
+            let expected = format!("step ({}) times batch_size ({})", state.step, config.batch_size);
+            return Err(wrong("data_cursor", &expected, &state.data_cursor.to_string()));
+        }
+
+        let mut slices = Vec::new();
+        for (name, prefixes) in [("model.safetensors", &[""][..]), ("optimizer.safetensors", &["m.", "v."])] {
+            let (path, bytes) = read(&folder.join(name), "the tensors of a run")?;
+            slices.extend(
+                weights::decode(&bytes, &layout, prefixes).map_err(|error| error.at(path.display()))?,
+            );
+        }
+        let [params, m, v] = slices.try_into().expect("three prefixes");
+        let checkpoint = Checkpoint { config, chars, step: state.step, rng: state.rng.into(), params, m, v };
+        checkpoint.model().map_err(|error| error.at(folder.display()))?;
+        Ok(Saved { settings, checkpoint, data_sha256: state.data_sha256 })
+    }
+
+    fn read_chars(&self) -> Result<Vec<char>, Error> {
+        let (path, bytes) = read(&self.root.join("tokenizer.json"), "the alphabet of a run")?;
+        let alphabet: Alphabet = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::checkpoint(format!("{}: expected an alphabet (JSON), found {error}", path.display()))
+        })?;
+        let found = (alphabet.format_version, alphabet.kind.as_str());
+        if found != (FORMAT_VERSION, "characters") {
+            return Err(Error::checkpoint(format!(
+                "{}: expected characters in format {FORMAT_VERSION}, found {} in format {}",
+                path.display(),
+                found.1,
+                found.0
+            )));
+        }
+        Ok(alphabet.characters.chars().collect())
+    }
+}
+
+fn is_path(name: &str) -> bool {
+    name.contains(['/', std::path::MAIN_SEPARATOR]) || name.starts_with('.')
+}
+
+fn read(path: &Path, what: &str) -> Result<(PathBuf, Vec<u8>), Error> {
+    Ok((path.to_path_buf(), fs::read(path).map_err(unreadable(path, what))?))
+}

@@ -1,0 +1,117 @@
+//! What a checkpoint remembers beside its tensors, as JSON.
+
+use microgpt::{Error, rng::RngState};
+use serde::{Deserialize, Serialize};
+
+/// The format that this program writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// `state.json`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// See [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// How many steps have been made.
+    pub step: usize,
+    /// Which document comes next, counted over all rounds through the shuffled data.
+    pub data_cursor: usize,
+    /// What the data is recognised by.
+    pub data_sha256: String,
+    /// The precision of the tensors: `f64`.
+    pub precision: String,
+    /// Where chance is.
+    pub rng: Chance,
+}
+
+/// [`RngState`] in a form for files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chance {
+    /// The 624 words of the twister.
+    pub words: Vec<u32>,
+    /// Which word comes next.
+    pub next: usize,
+    /// The normal number that is left of the last pair.
+    pub spare: Option<f64>,
+}
+
+impl From<RngState> for Chance {
+    fn from(RngState { words, next, spare }: RngState) -> Chance {
+        Chance { words, next, spare }
+    }
+}
+
+impl From<Chance> for RngState {
+    fn from(Chance { words, next, spare }: Chance) -> RngState {
+        RngState { words, next, spare }
+    }
+}
+
+impl State {
+    /// As JSON.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("numbers and texts only");
+        text.push('\n');
+        text
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// What is none, is of a newer format, or is damaged.
+    pub fn from_json(bytes: &[u8]) -> Result<State, Error> {
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let wrong = |error: serde_json::Error| {
+            Error::checkpoint(format!("expected the state of a run (JSON), found {error}"))
+        };
+        // The version first: a newer format may have other fields.
+        let Version { format_version } = serde_json::from_slice(bytes).map_err(wrong)?;
+        if format_version != FORMAT_VERSION {
+            return Err(Error::checkpoint(format!(
+                "expected format version {FORMAT_VERSION}, found {format_version}"
+            )));
+        }
+        let state: State = serde_json::from_slice(bytes).map_err(wrong)?;
+        microgpt::rng::Rng::restore(&state.rng.clone().into())?;
+        Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use microgpt::rng::Rng;
+
+    #[test]
+    fn chance_goes_on_where_it_was() {
+        let mut rng = Rng::new(3);
+        for _ in 0..101 {
+            rng.gauss(1.0);
+        }
+        let state = State {
+            format_version: FORMAT_VERSION,
+            step: 7,
+            data_cursor: 14,
+            data_sha256: "00".into(),
+            precision: "f64".into(),
+            rng: rng.state().into(),
+        };
+        let again = State::from_json(state.to_json().as_bytes()).unwrap();
+        assert_eq!(again, state);
+        let mut restored = Rng::restore(&again.rng.into()).unwrap();
+        assert_eq!(restored.gauss(1.0).to_bits(), rng.gauss(1.0).to_bits());
+        assert_eq!(restored.u32(), rng.u32());
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_a_damaged_one() {
+        let newer = State::from_json(br#"{"format_version": 2, "colour": "blue"}"#).unwrap_err().to_string();
+        assert_eq!(newer, "expected format version 1, found 2");
+        let damaged = State::from_json(br#"{"format_version": 1, "st"#).unwrap_err().to_string();
+        assert!(damaged.starts_with("expected the state of a run (JSON), found EOF"), "{damaged}");
+    }
+}
