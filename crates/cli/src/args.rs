@@ -18,11 +18,12 @@ Settings come from the preset, then --config FILE.toml, then the environment (MI
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
 
 Exit codes: 0 done; 1 data, a saved run or the training itself is at fault, or `prove` found an error; 2 the command
-line or a setting is; 130 stopped with Ctrl+C (the run is saved).";
+line or a setting is; 130 stopped by Ctrl+C or a request to end (the run is saved).";
 
 /// The GPT that hides nothing: train it, sample from it, prove it right.
 ///
 /// Without a command it trains the preset `microgpt` on names and invents 20 of them, as Karpathy's microgpt.py does.
+/// Flags without a command are those of `train`.
 #[derive(Debug, Parser)]
 #[command(name = "microgpt", bin_name = "microgpt", version, after_help = EXAMPLES, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -170,7 +171,7 @@ impl<const TRAINED: bool> Args for Flags<TRAINED> {
         command.args(knobs(TRAINED).map(|knob| {
             let kebab = knob.name.replace('_', "-");
             let arg =
-                Arg::new(knob.name).long(kebab.clone()).value_name(knob.values).allow_negative_numbers(true);
+                Arg::new(knob.name).long(kebab.clone()).value_name(knob.values).allow_hyphen_values(true);
             let arg = if kebab == knob.name { arg } else { arg.alias(knob.name) };
             if TRAINED {
                 let default =

@@ -18,21 +18,18 @@ pub(crate) fn run() -> Result<ExitCode> {
     for knob in &knobs {
         if knob.group != group {
             group = knob.group;
-            writeln!(
-                out,
-                "\nSettings of {group}: --{} X, {} in TOML",
-                knob.name.replace('_', "-"),
-                knob.name
-            )?;
+            writeln!(out, "\nSettings of {group}")?;
         }
+        let flag = format!("--{}", knob.name.replace('_', "-"));
         let default = defaults.get(knob.name).unwrap_or_default();
-        writeln!(out, "  {:14} {default:>7}  {}", knob.name, knob.help)?;
+        writeln!(out, "  {flag:14} {default:>12}  {}", knob.help)?;
     }
     for knob in knobs.iter().filter(|knob| !knob.choices.is_empty()) {
-        writeln!(out, "\nVariants of {}: --{} NAME", knob.name, knob.name.replace('_', "-"))?;
+        writeln!(out, "\nVariants of --{}", knob.name.replace('_', "-"))?;
         for (name, help) in &knob.choices {
             writeln!(out, "  {name:22} {help}")?;
         }
     }
+    writeln!(out, "\nIn a TOML file --n-layer 2 is n_layer = 2, in the environment MICROGPT_N_LAYER=2.")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    // `microgpt --data my.txt` is `microgpt train --data my.txt`: flags alone are meant for training.
+    let first = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if first.starts_with("--") && !["--help", "--version"].contains(&first.as_str()) {
+        words.insert(1, "train".into());
+    }
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => {
             // Help or version: what was asked for. Whether anyone still reads it is not our concern.

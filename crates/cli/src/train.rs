@@ -65,9 +65,8 @@ fn begin(args: &TrainArgs) -> Result<Session<f64>> {
         run.write_tokenizer(&corpus.tokenizer)?;
         Ok(Folder { metrics: run.metrics(0)?, run, data_sha256: data.sha256.clone() })
     };
-    let folder = match make() {
-        _ if args.no_save => None,
-        Ok(folder) => Some(folder),
+    let folder = match (!args.no_save).then(make).transpose() {
+        Ok(folder) => folder,
         // Nobody asked for it to be saved: where that cannot be, the first run prints its names all the same.
         Err(error) if args.out.is_none() => {
             crate::notice(&format!("{error}; nothing will be saved"));
@@ -148,7 +147,7 @@ impl<R: Stored> Session<R> {
         self.save()?;
         voice.pause()?;
         if self.trainer.steps_done() < config.steps {
-            return self.stopped(&voice);
+            return Ok(self.stopped());
         }
 
         voice.heading(self.settings.preset().heading)?;
@@ -185,16 +184,16 @@ impl<R: Stored> Session<R> {
     }
 
     /// Training ended before its last step.
-    fn stopped(&self, voice: &Voice) -> Result<ExitCode> {
+    fn stopped(&self) -> ExitCode {
         let step = self.trainer.steps_done();
-        match &self.folder {
-            Some(folder) => voice.aside(&format!(
-                "Stopped after step {step}, and saved. To go on, to the same bits as without a break:\n  {} train --resume {}",
+        crate::notice(&match &self.folder {
+            Some(folder) => format!(
+                "stopped after step {step}; to go on as if it had not: {} train --resume {}",
                 program(),
                 folder.run.name()
-            ))?,
-            None => voice.aside(&format!("Stopped after step {step}; nothing was saved."))?,
-        }
-        Ok(if STOP.load(Relaxed) { ExitCode::from(130) } else { ExitCode::SUCCESS })
+            ),
+            None => format!("stopped after step {step}; nothing was saved"),
+        });
+        if STOP.load(Relaxed) { ExitCode::from(130) } else { ExitCode::SUCCESS }
     }
 }

@@ -203,9 +203,9 @@ impl Live {
         self.faded = (self.faded.0 * FADING + loss, self.faded.1 * FADING + 1.0);
         let documents = ((number - self.first_step) * batch_size) as f64;
         let rate = documents / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.bar.set_position(number as u64);
         self.bar
             .set_message(format!("loss {loss:.3} (mean {:.3}), lr {lr:.5}, {rate:.0} docs/s", self.mean()));
-        self.bar.set_position(number as u64);
     }
 
     fn mean(&self) -> f64 {

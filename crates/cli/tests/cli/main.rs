@@ -1,0 +1,8 @@
+//! The program as its users meet it: started, watched, read.
+
+mod place;
+mod golden;
+mod resume;
+mod bad_input;
+#[cfg(target_os = "linux")]
+mod terminal;

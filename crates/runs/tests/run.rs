@@ -1,0 +1,146 @@
+//! Runs on the disk: what is saved comes back to the last bit, and what is damaged is an error, never a panic.
+
+use microgpt::batch::{Batch, Corpus};
+use microgpt::checkpoint::Checkpoint;
+use microgpt::documents::Documents;
+use microgpt::rng::Rng;
+use microgpt::train::Trainer;
+use microgpt::{Config, ErrorKind};
+use microgpt_runs::{Run, Settings};
+use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn settings() -> Settings {
+    let config = Config { n_embd: 4, n_head: 2, block_size: 4, steps: 6, batch_size: 2, ..Config::default() };
+    Settings { config, ..Settings::default() }
+}
+
+/// A run in `folder` after two steps.
+fn saved(folder: &Path) -> (Run, Checkpoint<f64>) {
+    let run = Run::create(&folder.join("run").display().to_string()).unwrap();
+    let settings = settings();
+    let mut rng = Rng::new(1);
+    let mut corpus = Corpus::new(Documents::from_lines("anna\nbob\nèva 🙂\n".into()).unwrap());
+    let mut trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng).unwrap();
+    let mut metrics = run.metrics(0).unwrap();
+    let mut batch = Batch::default();
+    for i in 0..2 {
+        corpus.fill(&mut batch, 2 * i, 2, 4);
+        metrics.push(&trainer.step(&batch).unwrap()).unwrap();
+    }
+    let checkpoint = trainer.checkpoint(&corpus.tokenizer, &rng);
+    run.write_settings(&settings).unwrap();
+    run.write_tokenizer(&corpus.tokenizer).unwrap();
+    run.save(&checkpoint, "0123").unwrap();
+    (run, checkpoint)
+}
+
+fn files(run: &Run) -> Vec<PathBuf> {
+    let latest = run.path().join("checkpoints/latest");
+    let inside = ["model.safetensors", "optimizer.safetensors", "state.json"].map(|name| latest.join(name));
+    inside.into_iter().chain(["config.toml", "tokenizer.json"].map(|name| run.path().join(name))).collect()
+}
+
+#[test]
+fn what_is_loaded_is_what_was_saved() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, checkpoint) = saved(root.path());
+    for name in ["run", "run/checkpoints/latest"] {
+        let again = Run::find(&root.path().join(name).display().to_string()).unwrap().load::<f64>().unwrap();
+        assert_eq!((&again.settings, &again.checkpoint), (&settings(), &checkpoint));
+        assert_eq!(again.data_sha256, "0123");
+    }
+    run.save(&checkpoint, "4567").unwrap();
+    assert_eq!(run.load::<f64>().unwrap().data_sha256, "4567");
+}
+
+#[test]
+fn a_run_is_never_overwritten() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, _) = saved(root.path());
+    let error = Run::create(&run.path().display().to_string()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("expected the name of a new run, found one that is there"), "{error}");
+    assert!(Run::create(&files(&run)[0].display().to_string()).is_err());
+    fs::create_dir(root.path().join("empty")).unwrap();
+    assert!(Run::create(&root.path().join("empty").display().to_string()).is_ok());
+}
+
+#[test]
+fn each_damage_is_named_with_its_file() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, checkpoint) = saved(root.path());
+    let latest = run.path().join("checkpoints/latest");
+    let error = |file: &str, content: Option<&[u8]>| {
+        let path = [latest.join(file), run.path().join(file)].into_iter().find(|path| path.exists()).unwrap();
+        let before = fs::read(&path).unwrap();
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let error = run.load::<f64>().unwrap_err();
+        fs::write(&path, before).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
+        let text = error.to_string();
+        assert!(!text.contains('\n'), "{text}");
+        text
+    };
+    let whole = fs::read(latest.join("model.safetensors")).unwrap();
+    let text = error("model.safetensors", Some(&whole[..whole.len() / 2]));
+    assert!(text.contains("model.safetensors: expected a whole safetensors file, found "), "{text}");
+    let text = error("model.safetensors", Some(&fs::read(latest.join("optimizer.safetensors")).unwrap()));
+    assert!(text.contains("expected tensor wte [9, 4] F64, found no such tensor"), "{text}");
+    let text = error("model.safetensors", None);
+    assert!(text.contains("expected the tensors of a run, found no such file"), "{text}");
+    let text = error("state.json", Some(b"{}"));
+    assert!(text.contains("expected the state of a run (JSON), found missing field"), "{text}");
+    let state = fs::read_to_string(latest.join("state.json")).unwrap();
+    let text = error("state.json", Some(state.replace("f64", "f16").as_bytes()));
+    assert!(text.ends_with("precision: expected f64, found f16"), "{text}");
+    let text = error("state.json", Some(state.replace("\"step\":2", "\"step\":3").as_bytes()));
+    assert!(text.ends_with("data_cursor: expected step (3) times batch_size (2), found 4"), "{text}");
+    let text =
+        error("tokenizer.json", Some(br#"{"format_version":1,"kind":"characters","characters":"ba"}"#));
+    assert!(text.contains("expected"), "{text}");
+    let config = fs::read_to_string(run.path().join("config.toml")).unwrap();
+    let text = error("config.toml", Some(config.replace("n_embd = 4", "n_embd = 8").as_bytes()));
+    assert!(text.contains("expected "), "{text}");
+
+    let mut broken = checkpoint.clone();
+    broken.v[3] = f64::NAN;
+    run.save(&broken, "").unwrap();
+    let text = run.load::<f64>().unwrap_err().to_string();
+    assert!(text.ends_with("v: expected numbers, found NaN at wte[0, 3]"), "{text}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_damage_makes_it_panic(file in 0usize..5, damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..5), 1..4)) {
+        let root = tempfile::tempdir().unwrap();
+        let (run, _) = saved(root.path());
+        let path = &files(&run)[file];
+        let mut bytes = fs::read(path).unwrap();
+        for (at, byte, how) in damages {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, byte),
+                2 => _ = bytes.remove(at),
+                // Where a safetensors file says what is in it.
+                3 => bytes[at % 64] = byte,
+                _ => bytes[at] ^= byte,
+            }
+        }
+        fs::write(path, bytes).unwrap();
+        match run.load::<f64>() {
+            Ok(saved) => prop_assert!(Trainer::resume(saved.checkpoint).is_ok()),
+            Err(error) => prop_assert!(!error.to_string().contains('\n'), "{}", error),
+        }
+    }
+}
