@@ -4,6 +4,8 @@
 //! Whether it is that one here, a few thousand of its results tell. If not, numbers are compared to 9 digits; samples
 //! and tokens must be the same to the letter all the same.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads its recordings")]
+
 use microgpt::batch::{Batch, Corpus};
 use microgpt::documents::Documents;
 use microgpt::layout::Layout;
