@@ -135,7 +135,9 @@ fn check(name: &str, input: &Path) {
     let exact = Exact(c_library() == RECORDED_WITH);
     if !exact.0 {
         let found = c_library();
-        eprintln!("{name}: another C library ({found:#x}) than the recordings'; numbers are compared to 9 digits");
+        eprintln!(
+            "{name}: another C library ({found:#x}) than the recordings'; numbers are compared to 9 digits"
+        );
     }
     exact.matrices(&trainer.params(), &layout, &golden["init_params"], "init");
 
