@@ -3,6 +3,7 @@
 //!     cargo bench -p microgpt --bench scalar
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock, and builds its rival")]
 
 use microgpt::batch::{Batch, Corpus};
 use microgpt::rng::Rng;
