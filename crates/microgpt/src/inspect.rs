@@ -10,7 +10,7 @@ use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
 /// ```
 /// # use microgpt::{Config, batch::*, documents::Documents, inspect, rng::Rng, train::Trainer};
 /// # let mut corpus = Corpus::new(Documents::from_lines("ab".into()).unwrap());
-/// # let mut trainer = Trainer::new(Config::default(), 3, &mut Rng::new(1)).unwrap();
+/// # let mut trainer = Trainer::<f64>::new(Config::default(), 3, &mut Rng::new(1)).unwrap();
 /// # let mut batch = Batch::default();
 /// # corpus.fill(&mut batch, 0, 1, 8);
 /// trainer.step(&batch).unwrap();
