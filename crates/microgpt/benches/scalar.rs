@@ -57,7 +57,7 @@ fn scalar_engine(root: &Path) -> f64 {
     let mut documents = Documents::from_utf8(text).expect("names");
     documents.shuffle(&mut rng);
     let mut corpus = Corpus::new(documents);
-    let mut trainer = Trainer::new(config, corpus.tokenizer.vocab_size(), &mut rng).expect("a model");
+    let mut trainer = Trainer::<f64>::new(config, corpus.tokenizer.vocab_size(), &mut rng).expect("a model");
     let mut batch = Batch::default();
     let start = Instant::now();
     for step in 0..STEPS {
