@@ -1,7 +1,9 @@
 //! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
 
 use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
-use microgpt::Config;
+use microgpt::choices::Choice;
+use microgpt::engine::scalar::Fault;
+use microgpt::{Config, Error};
 use microgpt_runs::settings::{self, Assignment, Settings};
 
 const EXAMPLES: &str = "\
@@ -13,6 +15,7 @@ Examples:
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt prove --n-head 2                  is every gradient right?
+  microgpt prove --plant stale_kv            and if one were wrong, would the proof notice?
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -95,9 +98,16 @@ pub(crate) struct GenerateArgs {
 pub(crate) struct ProveArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
+    /// Make a mistake on purpose, of those found in published ports, and see what the proof says (`microgpt list`)
+    #[arg(long, value_name = "FAULT", value_parser = fault)]
+    pub(crate) plant: Option<Fault>,
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn fault(name: &str) -> Result<Fault, Error> {
+    Fault::parse(name)
 }
 
 /// Where settings come from.

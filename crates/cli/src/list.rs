@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use microgpt::Config;
+use microgpt::choices::Choice;
+use microgpt::engine::scalar::Fault;
 use microgpt_runs::presets::PRESETS;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,6 +31,10 @@ pub(crate) fn run() -> Result<ExitCode> {
         for (name, help) in &knob.choices {
             writeln!(out, "  {name:22} {help}")?;
         }
+    }
+    writeln!(out, "\nMistakes of published ports: prove --plant")?;
+    for fault in Fault::ALL {
+        writeln!(out, "  {:22} {}", fault.name(), fault.help())?;
     }
     writeln!(out, "\nIn a TOML file --n-layer 2 is n_layer = 2, in the environment MICROGPT_N_LAYER=2.")?;
     Ok(ExitCode::SUCCESS)

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
     let style =
         ProgressStyle::with_template("{bar:24} {pos}/{len} gradients against finite differences, {eta} left");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let report = prove(&settings.config, &mut corpus, None, &mut |done, all| {
+    let report = prove(&settings.config, &mut corpus, args.plant, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })?;
