@@ -55,7 +55,7 @@ fn a_folder_that_cannot_be_written_to_does_not_stop_the_first_run() {
     place.write("runs", "a file, where a folder should be");
     let output = place.microgpt("").output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ARTICLE));
-    assert!(text(&output.stderr).contains("nothing will be saved"));
+    assert!(text(&output.stderr).contains("; the run is not saved"));
     let (code, error) = place.error("train --out mine");
     assert!(code == 1 && error.starts_with("runs/mine: expected a place to write to"), "{error}");
 }
