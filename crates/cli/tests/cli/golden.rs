@@ -110,6 +110,12 @@ fn prove_prints_a_table_and_list_names_everything() {
     let json = place.stdout("prove --n-embd 4 --n-head 2 --block-size 4 --json");
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert_eq!(last["passed"], true);
+    for plant in ["derivative", "future", "norm-off-tape", "stale-kv"] {
+        let words = format!("prove --n-embd 4 --n-head 2 --block-size 4 --plant {plant}");
+        let output = place.microgpt(&words).output().unwrap();
+        let table = text(&output.stdout);
+        assert!(output.status.code() == Some(1) && table.contains("\nWRONG "), "{plant}: {table}");
+    }
     let list = place.stdout("list");
     let help = place.stdout("train --help");
     for knob in microgpt::Config::knobs() {
