@@ -98,9 +98,9 @@ pub(crate) struct GenerateArgs {
 pub(crate) struct ProveArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
-    /// Make a mistake on purpose, of those found in published ports, and see what the proof says (`microgpt list`)
-    #[arg(long, value_name = "FAULT", value_parser = fault)]
-    pub(crate) plant: Option<Fault>,
+    /// Make it wrong on purpose, to see what the proof says; `microgpt list` has the ways
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) plant: Option<String>,
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,

@@ -26,9 +26,13 @@ pub(crate) fn run() -> Result<ExitCode> {
         let default = defaults.get(knob.name).unwrap_or_default();
         writeln!(out, "  {flag:14} {default:>12}  {}", knob.help)?;
     }
-    for knob in knobs.iter().filter(|knob| !knob.choices.is_empty()) {
-        writeln!(out, "\nVariants of --{}", knob.name.replace('_', "-"))?;
-        for (name, help) in &knob.choices {
+    let faults = Fault::ALL.iter().map(|fault| (fault.name(), fault.help())).collect();
+    let lists = knobs.into_iter().map(|knob| (format!("--{}", knob.name.replace('_', "-")), knob.choices));
+    for (flag, choices) in lists.chain([("prove --plant".to_string(), faults)]) {
+        if !choices.is_empty() {
+            writeln!(out, "\nVariants of {flag}")?;
+        }
+        for (name, help) in choices {
             writeln!(out, "  {name:22} {help}")?;
         }
     }

@@ -4,6 +4,8 @@ use crate::args::ProveArgs;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use microgpt::batch::Corpus;
+use microgpt::choices::Choice;
+use microgpt::engine::scalar::Fault;
 use microgpt::prove::{Check, TOLERANCE, prove};
 use microgpt::rng::Rng;
 use serde_json::json;
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
     let settings = args.settings.resolve()?;
+    let fault = args.plant.as_deref().map(Fault::parse).transpose().map_err(|error| error.at("--plant"))?;
     let mut documents = settings.data.read()?.documents;
     documents.shuffle(&mut Rng::new(settings.config.seed));
     let mut corpus = Corpus::new(documents);
@@ -20,7 +23,7 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
     let style =
         ProgressStyle::with_template("{bar:24} {pos}/{len} gradients against finite differences, {eta} left");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let report = prove(&settings.config, &mut corpus, args.plant, &mut |done, all| {
+    let report = prove(&settings.config, &mut corpus, fault, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })?;

@@ -31,6 +31,8 @@ struct Folder {
     run: Run,
     metrics: Metrics,
     data_sha256: String,
+    /// Was it asked for?
+    asked: bool,
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode> {
@@ -63,18 +65,23 @@ fn begin(args: &TrainArgs) -> Result<Session<f64>> {
         };
         run.write_settings(&settings)?;
         run.write_tokenizer(&corpus.tokenizer)?;
-        Ok(Folder { metrics: run.metrics(0)?, run, data_sha256: data.sha256.clone() })
+        let (metrics, data_sha256) = (run.metrics(0)?, data.sha256.clone());
+        Ok(Folder { run, metrics, data_sha256, asked: args.out.is_some() })
     };
     let folder = match (!args.no_save).then(make).transpose() {
         Ok(folder) => folder,
-        // Nobody asked for it to be saved: where that cannot be, the first run prints its names all the same.
         Err(error) if args.out.is_none() => {
-            crate::notice(&format!("{error}; nothing will be saved"));
+            unsaved(&error);
             None
         }
         Err(error) => return Err(error.into()),
     };
     Ok(Session { settings, corpus, rng, trainer, folder })
+}
+
+/// Nobody asked for the run to be saved: where that cannot be, it goes on, and the first run prints its names.
+fn unsaved(error: &Error) {
+    crate::notice(&format!("{error}; the run is not saved"));
 }
 
 /// The settings that a run may change on its way; with any other it would be another run.
@@ -112,7 +119,7 @@ fn resume(name: &str, args: &TrainArgs) -> Result<Session<f64>> {
     let rng = Rng::restore(&saved.checkpoint.rng)?;
     let metrics = run.metrics(saved.checkpoint.step)?;
     run.write_settings(&settings)?;
-    let folder = Some(Folder { run, metrics, data_sha256: data.sha256 });
+    let folder = Some(Folder { run, metrics, data_sha256: data.sha256, asked: true });
     Ok(Session { settings, corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
 }
 
@@ -152,21 +159,36 @@ impl<R: Stored> Session<R> {
 
         voice.heading(self.settings.preset().heading)?;
         let samples = self.samples(&voice)?;
-        if let Some(folder) = &self.folder {
-            folder.run.write_samples(&samples)?;
-        }
+        self.keep(|_, folder| folder.run.write_samples(&samples))?;
         voice.next(self.folder.as_ref().map(|folder| &folder.run))?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn record(&mut self, step: &Step) -> Result<(), Error> {
-        self.folder.as_mut().map_or(Ok(()), |folder| folder.metrics.push(step))
+        self.keep(|_, folder| folder.metrics.push(step))
     }
 
-    fn save(&self) -> Result<(), Error> {
-        self.folder.as_ref().map_or(Ok(()), |folder| {
-            folder.run.save(&self.trainer.checkpoint(&self.corpus.tokenizer, &self.rng), &folder.data_sha256)
+    fn save(&mut self) -> Result<(), Error> {
+        self.keep(|session, folder| {
+            let checkpoint = session.trainer.checkpoint(&session.corpus.tokenizer, &session.rng);
+            folder.run.save(&checkpoint, &folder.data_sha256)
         })
+    }
+
+    /// Writes to the folder, if there is one.
+    fn keep(
+        &mut self,
+        write: impl FnOnce(&Session<R>, &mut Folder) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(mut folder) = self.folder.take() else { return Ok(()) };
+        match write(self, &mut folder) {
+            Err(error) if !folder.asked => unsaved(&error),
+            done => {
+                done?;
+                self.folder = Some(folder);
+            }
+        }
+        Ok(())
     }
 
     fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {

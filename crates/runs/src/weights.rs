@@ -28,7 +28,7 @@ macro_rules! stored {
         }
     )+};
 }
-stored!(f64 = F64);
+stored!(f64 = F64, f32 = F32);
 
 /// A safetensors file of flat slices, the matrices of each named with its prefix: `""` for parameters, `"m."` for
 /// Adam's means.
@@ -124,6 +124,16 @@ mod tests {
         let again = decode::<f64>(&bytes, &layout, &["m.", "v."]).unwrap();
         let bits = |slice: &[f64]| slice.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!((bits(&again[0]), bits(&again[1])), (bits(&a), bits(&b)));
+    }
+
+    #[test]
+    fn the_precision_of_the_run_is_that_of_the_file() {
+        let layout = Layout::new(&config(), 4);
+        let single: Vec<f32> = (0..layout.len()).map(|i| (i as f32).cos() * 1e-38).collect();
+        let bytes = encode(&layout, &[("", &single)]);
+        assert_eq!(decode::<f32>(&bytes, &layout, &[""]).unwrap(), [single]);
+        let error = decode::<f64>(&bytes, &layout, &[""]).unwrap_err().to_string();
+        assert!(error.starts_with("expected "), "{error}");
     }
 
     #[test]

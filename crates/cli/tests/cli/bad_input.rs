@@ -41,6 +41,7 @@ fn the_command_line() {
     );
     expect("train --no-save --out x", "the argument '--no-save' cannot be used with '--out <NAME>'");
     expect("generate", "the following required arguments were not provided: <RUN>");
+    expect("prove --plant rot", "--plant: fault: expected one of derivative, future, ");
     expect("prove --n-head 3", "n_embd: expected a multiple of n_head (3), found 16");
     assert_eq!(files(&place.path(".")), [] as [std::path::PathBuf; 0], "no half-written run");
 }

@@ -57,7 +57,7 @@ fn a_folder_that_cannot_be_written_to_does_not_stop_the_first_run() {
     place.write("runs", "a file, where a folder should be");
     let output = place.microgpt("").output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ARTICLE));
-    assert!(text(&output.stderr).contains("nothing will be saved"));
+    assert!(text(&output.stderr).contains("; the run is not saved"));
     let (code, error) = place.error("train --out mine");
     assert!(code == 1 && error.starts_with("runs/mine: expected a place to write to"), "{error}");
 }
@@ -124,6 +124,12 @@ fn prove_prints_a_table_and_list_names_everything() {
     let json = place.stdout("prove --n-embd 4 --n-head 2 --block-size 4 --json");
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert_eq!(last["passed"], true);
+    for plant in ["derivative", "future", "norm-off-tape", "stale-kv"] {
+        let words = format!("prove --n-embd 4 --n-head 2 --block-size 4 --plant {plant}");
+        let output = place.microgpt(&words).output().unwrap();
+        let table = text(&output.stdout);
+        assert!(output.status.code() == Some(1) && table.contains("\nWRONG "), "{plant}: {table}");
+    }
     let list = place.stdout("list");
     let help = place.stdout("train --help");
     for knob in microgpt::Config::knobs() {
