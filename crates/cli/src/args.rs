@@ -1,9 +1,7 @@
 //! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
 
 use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
-use microgpt::choices::Choice;
-use microgpt::engine::scalar::Fault;
-use microgpt::{Config, Error};
+use microgpt::Config;
 use microgpt_runs::settings::{self, Assignment, Settings};
 
 const EXAMPLES: &str = "\
@@ -15,7 +13,6 @@ Examples:
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt prove --n-head 2                  is every gradient right?
-  microgpt prove --plant stale_kv            and if one were wrong, would the proof notice?
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -104,10 +101,6 @@ pub(crate) struct ProveArgs {
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn fault(name: &str) -> Result<Fault, Error> {
-    Fault::parse(name)
 }
 
 /// Where settings come from.

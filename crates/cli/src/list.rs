@@ -36,10 +36,6 @@ pub(crate) fn run() -> Result<ExitCode> {
             writeln!(out, "  {name:22} {help}")?;
         }
     }
-    writeln!(out, "\nMistakes of published ports: prove --plant")?;
-    for fault in Fault::ALL {
-        writeln!(out, "  {:22} {}", fault.name(), fault.help())?;
-    }
     writeln!(out, "\nIn a TOML file --n-layer 2 is n_layer = 2, in the environment MICROGPT_N_LAYER=2.")?;
     Ok(ExitCode::SUCCESS)
 }

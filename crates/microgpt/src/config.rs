@@ -227,9 +227,11 @@ impl Config {
         check((0.0..1.0).contains(&self.beta2), "beta2", "at least 0 and less than 1")?;
         check(self.eps > 0.0, "eps", "more than 0")?;
         check(self.temperature > 0.0, "temperature", "more than 0")?;
-        let size = self.n_embd as f64 * self.n_embd as f64 * 12.0 * self.n_layer as f64;
-        check(size < 1e11, "n_embd", "a model of less than 100 billion parameters")?;
-        check((self.block_size as f64) < 1e8, "block_size", "less than 100 million")
+        check(self.n_layer <= 10_000, "n_layer", "at most 10,000")?;
+        check(self.batch_size <= 1 << 20, "batch_size", "at most 1,048,576")?;
+        // What does not fit into memory is found out when the model is made; this keeps its size countable.
+        check(self.n_embd <= 1 << 20, "n_embd", "at most 1,048,576")?;
+        check(self.block_size <= 1 << 30, "block_size", "at most 1,073,741,824")
     }
 
     /// Channels of one head.

@@ -1,6 +1,6 @@
 //! Names and shapes of the one flat slice that holds all parameters.
 
-use crate::{config::Config, rng::Rng, tensor::Shape};
+use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
 
 /// One matrix of the parameters, row after row.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,11 +84,19 @@ impl Layout {
     }
 
     /// Random first weights, matrix after matrix, row after row. A standard deviation of 0 draws as well.
-    pub fn init(&self, rng: &mut Rng) -> Vec<f64> {
-        self.matrices
-            .iter()
-            .flat_map(|m| (0..m.shape.len()).map(|_| m.std))
-            .map(|std| rng.gauss(std))
-            .collect()
+    ///
+    /// # Errors
+    /// More parameters than there is memory for, with their gradients and what the optimiser remembers.
+    pub fn init<R: Real>(&self, rng: &mut Rng) -> Result<Vec<R>, Error> {
+        let bytes = self.len().saturating_mul(4 * size_of::<R>());
+        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            let gigabytes = bytes as f64 / 1e9;
+            return Err(Error::config(format!(
+                "expected a model that fits into memory, found {} parameters ({gigabytes:.0} GB to train)",
+                self.len()
+            )));
+        }
+        let stds = self.matrices.iter().flat_map(|m| (0..m.shape.len()).map(|_| m.std));
+        Ok(stds.map(|std| R::from_f64(rng.gauss(std))).collect())
     }
 }

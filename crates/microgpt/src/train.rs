@@ -41,11 +41,11 @@ impl<R: Precision> Trainer<R> {
     /// A new model on this precision's engine, its weights drawn from `rng`.
     ///
     /// # Errors
-    /// Settings that cannot be.
+    /// Settings that cannot be, or a model that does not fit into memory.
     pub fn new(config: Config, vocab_size: usize, rng: &mut Rng) -> Result<Trainer<R>, Error> {
         config.validate()?;
         let model = Gpt::new(&config, vocab_size);
-        let params = model.layout.init(rng).into_iter().map(R::from_f64).collect();
+        let params = model.layout.init(rng)?;
         Ok(Trainer::with_engine(config, model, R::engine(params)))
     }
 

@@ -51,7 +51,7 @@ fn compare(config: &Config, lengths: &[usize], vocab_size: usize) {
     let mut rng = Rng::new(5);
     let model = Gpt::new(config, vocab_size);
     let batch = batch_of(lengths, vocab_size, &mut rng);
-    let params: Vec<f32> = model.layout.init(&mut rng).iter().map(|&p| p as f32).collect();
+    let params: Vec<f32> = model.layout.init(&mut rng).unwrap();
     let exact = Scalar::new(params.iter().map(|&p| f64::from(p)).collect());
     let (logits, loss, grads) = run(exact, &model, &batch);
     for &level in &level::available() {

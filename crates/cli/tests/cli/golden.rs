@@ -1,8 +1,6 @@
 //! What microgpt.py prints, this prints; and what was trained is there afterwards.
 
 use crate::place::{Place, files, text};
-use microgpt::choices::Choice;
-use microgpt::engine::scalar::Fault;
 
 const ARTICLE: &str = include_str!("../../../../tests/golden/article_ssa.stdout");
 const FINAL: &str = include_str!("../../../../tests/golden/final_ssa.stdout");
@@ -102,18 +100,6 @@ fn generate_follows_its_flags() {
     let json = place.stdout("generate mine --samples 1 --json");
     let event: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(event["text"].is_string());
-}
-
-#[test]
-fn prove_notices_what_is_planted() {
-    let place = Place::new();
-    for &fault in Fault::ALL {
-        let command = format!("prove --n-embd 4 --n-head 2 --block-size 4 --plant {fault}");
-        let output = place.microgpt(&command).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{command}");
-        assert!(text(&output.stdout).contains("WRONG"), "{command}");
-        assert!(place.stdout("list").contains(fault.help()));
-    }
 }
 
 #[test]
