@@ -67,14 +67,14 @@ fn rows(peak: f64) {
             &format!("[{t}, {v}]"),
             0.0,
             peak,
-            &mut || drop(cross_entropy::cross_entropy(l, y, x, &targets, v, 0.1)),
-            &mut || drop(cross_entropy::naive::cross_entropy(l2, y2, x, &targets, v, 0.1)),
+            &mut || _ = cross_entropy::cross_entropy(l, y, x, &targets, v, 0.1),
+            &mut || _ = cross_entropy::naive::cross_entropy(l2, y2, x, &targets, v, 0.1),
         );
     }
 }
 
 fn flat(peak: f64) {
-    for n in [4192, 804_096] {
+    for n in [2048, 4192, 804_096] {
         let [p, m, v, p2, m2, v2] = [(); 6].map(|_| numbers(n));
         (v.iter_mut().for_each(|v| *v = v.abs()), v2.iter_mut().for_each(|v| *v = v.abs()));
         let g = &*numbers(n);

@@ -11,9 +11,9 @@ use crate::vector::Vector;
 use std::cell::Cell;
 
 /// Steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB.
-const KC: usize = 192;
+const KC: usize = 512;
 /// Rows per block: MC * KC numbers of A = 768 KiB stay in the second cache.
-const MC: usize = 1024;
+const MC: usize = 512;
 const WIDEST: usize = 48;
 
 thread_local! {
@@ -62,10 +62,11 @@ pub(crate) unsafe fn product(
     }
     let lanes = level::current().lanes();
     let mut room = Room::take();
-    for p0 in (0..k).step_by(KC) {
-        let kc = KC.min(k - p0);
-        for r0 in (0..m).step_by(MC) {
-            let mc = MC.min(m - r0);
+    let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
+    for r0 in (0..m).step_by(MC) {
+        let mc = MC.min(m - r0);
+        for p0 in (0..k).step_by(kb) {
+            let kc = kb.min(k - p0);
             let (a, a_stride, columns) = readable(a.offset(r0, p0), mc, kc, n, &mut room);
             let mut j0 = 0;
             while j0 < n {

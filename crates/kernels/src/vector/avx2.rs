@@ -153,8 +153,16 @@ impl Vector for F32x8 {
         F32x8(x)
     }
     #[inline(always)]
-    fn sum(self) -> f32 {
-        with!(_mm256_cvtss_f32(self.group_sum::<8>().0))
+    fn total(self) -> Self {
+        self.group_sum::<8>()
+    }
+    #[inline(always)]
+    fn first(self) -> f32 {
+        with!(_mm256_cvtss_f32(self.0))
+    }
+    #[inline(always)]
+    fn flush(self) -> Self {
+        Self::if_gt(Self::splat(f32::MIN_POSITIVE), self.abs(), Self::zero(), self)
     }
     #[inline(always)]
     fn max_lane(self) -> f32 {
