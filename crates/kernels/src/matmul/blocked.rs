@@ -10,10 +10,12 @@ use crate::level;
 use crate::vector::Vector;
 use std::cell::Cell;
 
-/// Steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB.
-const KC: usize = 512;
-/// Rows per block: MC * KC numbers of A = 768 KiB stay in the second cache.
+/// Most steps of k per block: a panel of B is KC * 48 * 4 bytes = 48 KiB.
+const KC: usize = 256;
+/// Most rows per block: MC * KC numbers of A = 512 KiB.
 const MC: usize = 512;
+/// A block of C stays in the second cache while k goes on: 1 MiB.
+const C_BLOCK: usize = 1 << 18;
 const WIDEST: usize = 48;
 
 thread_local! {
@@ -63,11 +65,12 @@ pub(crate) unsafe fn product(
     let lanes = level::current().lanes();
     let mut room = Room::take();
     let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
-    for r0 in (0..m).step_by(MC) {
-        let mc = MC.min(m - r0);
+    let mb = (C_BLOCK / n.max(1)).clamp(128, MC) & !15;
+    for r0 in (0..m).step_by(mb) {
+        let mc = mb.min(m - r0);
         for p0 in (0..k).step_by(kb) {
             let kc = kb.min(k - p0);
-            let (a, a_stride, columns) = readable(a.offset(r0, p0), mc, kc, n, &mut room);
+            let (a, a_stride, a_group, columns) = readable(a.offset(r0, p0), mc, kc, n, &mut room);
             let mut j0 = 0;
             while j0 < n {
                 let wide = width(n - j0, lanes);
@@ -83,6 +86,7 @@ pub(crate) unsafe fn product(
                     k: kc,
                     a,
                     a_stride,
+                    a_group,
                     b,
                     b_stride,
                     b_padded: !direct,
@@ -106,15 +110,23 @@ fn width(left: usize, lanes: usize) -> usize {
     left.min(lanes * if registers == 4 || registers < 3 { 2 } else { 3 })
 }
 
-/// A in a form the tiles can read: by rows or by columns, else a copy by columns. Columns that are far apart
-/// (each on its own page) are copied too, when panels enough will read them.
-fn readable(a: View, m: usize, k: usize, n: usize, room: &mut Room) -> (*const f32, usize, bool) {
-    if a.cs == 1 {
-        (a.at, a.rs, false)
-    } else if a.rs == 1 && (a.cs < 512 || n <= 2 * WIDEST || k < 16) {
-        (a.at, a.cs, true)
+/// A in a form the tiles can read: by rows or by columns as it is, else (or where panels enough will read it to pay
+/// for that) copied by columns, 16 rows at a time, so that a tile reads on and on. Returns also the strides of
+/// [`Panel`], and whether it is by columns.
+fn readable(
+    a: View,
+    m: usize,
+    k: usize,
+    n: usize,
+    room: &mut Room,
+) -> (*const f32, usize, usize, bool) {
+    let copy = m >= 32 && n > 2 * WIDEST && k >= 32;
+    if a.cs == 1 && !copy {
+        (a.at, a.rs, 0, false)
+    } else if a.rs == 1 && !copy {
+        (a.at, a.cs, 16, true)
     } else {
-        (room.copy(a, m, k), m, true)
+        (room.copy(a, m, k), 16, 16 * k, true)
     }
 }
 
@@ -150,14 +162,12 @@ impl Room {
         to
     }
 
-    /// `a[0..m, 0..k]` by columns, behind the panel.
+    /// `a[0..m, 0..k]` by columns, in groups of 16 rows, behind the panel.
     fn copy(&mut self, a: View, m: usize, k: usize) -> *const f32 {
         let to = self.get(Room::PANEL, Room::BLOCK);
-        for p in 0..k {
-            for r in 0..m {
-                // SAFETY: m <= MC and k <= KC; the caller of `product` vouches for A.
-                unsafe { *to.add(p * m + r) = *a.at.add(r * a.rs + p * a.cs) }
-            }
+        for r in (0..m).step_by(16) {
+            let group = View { at: a.offset(r, 0).at, rs: a.cs, cs: a.rs };
+            pack(group, k, 16.min(m - r), to.wrapping_add(r * k), 16);
         }
         to
     }

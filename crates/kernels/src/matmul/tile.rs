@@ -17,6 +17,8 @@ pub(super) struct Panel {
     pub a: *const f32,
     /// Between rows of A, or between its columns.
     pub a_stride: usize,
+    /// By columns: between groups of 16 rows (16, unless each group was copied on its own).
+    pub a_group: usize,
     pub b: *const f32,
     pub b_stride: usize,
     /// Whether B has numbers (of whatever value) up to a whole register behind column `n`.
@@ -87,33 +89,38 @@ const fn rows<V: Vector>(nv: usize, columns: bool) -> usize {
 }
 
 /// All tiles of a panel, of nearly equal heights: 9 rows are 5 + 4, not 8 + 1, which would wait for its own sums.
+/// By columns, tiles keep within groups of 16 rows.
 #[inline(always)]
 fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
     let most = rows::<V>(NV, COLUMNS);
     let part = !p.b_padded && p.n < NV * V::LANES;
-    let mut left = p.m;
-    let mut tiles = left.div_ceil(most);
-    while left > 0 {
-        let height =
-            if COLUMNS && left >= 16 && most == 16 { 16 } else { left.div_ceil(tiles).min(8) };
-        macro_rules! heights {
-            ($($mr:literal)*) => {
-                match (height, part) {
-                    $(
-                        // SAFETY: the caller vouches for all `m` rows; `height` are left.
-                        ($mr, false) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, false>(&p) },
-                        // SAFETY: as above.
-                        ($mr, true) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, true>(&p) },
-                    )*
-                    _ => unreachable!("a tile of {height} rows"),
-                }
-            };
+    let (start, m) = (p.a, p.m);
+    for first in (0..m).step_by(if COLUMNS { 16 } else { m.max(1) }) {
+        let mut left = if COLUMNS { 16.min(m - first) } else { m };
+        let mut tiles = left.div_ceil(most);
+        if COLUMNS {
+            p.a = start.wrapping_add(first / 16 * p.a_group);
         }
-        heights!(1 2 3 4 5 6 7 8 16);
-        left -= height;
-        tiles = if tiles > 1 && height < 16 { tiles - 1 } else { left.div_ceil(most.min(8)) };
-        p.a = p.a.wrapping_add(if COLUMNS { height } else { height * p.a_stride });
-        p.c = p.c.wrapping_add(height * p.c_stride);
+        while left > 0 {
+            let height = left.div_ceil(tiles);
+            macro_rules! heights {
+                ($($mr:literal)*) => {
+                    match (height, part) {
+                        $(
+                            // SAFETY: the caller vouches for all `m` rows; `height` are left.
+                            ($mr, false) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, false>(&p) },
+                            // SAFETY: as above.
+                            ($mr, true) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, true>(&p) },
+                        )*
+                        _ => unreachable!("a tile of {height} rows"),
+                    }
+                };
+            }
+            heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+            (left, tiles) = (left - height, tiles - 1);
+            p.a = p.a.wrapping_add(if COLUMNS { height } else { height * p.a_stride });
+            p.c = p.c.wrapping_add(height * p.c_stride);
+        }
     }
 }
 
