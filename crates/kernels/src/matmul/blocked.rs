@@ -64,6 +64,12 @@ pub(crate) unsafe fn product(
     }
     let lanes = level::current().lanes();
     let mut room = Room::take();
+    #[cfg(feature = "gemm")]
+    if super::wide::takes(m, n, k, a, b) {
+        // SAFETY: this function's own contract.
+        unsafe { super::wide::product((m, n, k), a, b, c, c_rs, accumulate, &mut room) };
+        return room.give_back();
+    }
     let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
     let mb = (C_BLOCK / n.max(1)).clamp(128, MC) & !15;
     for r0 in (0..m).step_by(mb) {
@@ -120,7 +126,7 @@ fn readable(
     n: usize,
     room: &mut Room,
 ) -> (*const f32, usize, usize, bool) {
-    let copy = m >= 32 && n > 2 * WIDEST && k >= 32;
+    let copy = m >= 32 && n > 6 * WIDEST && k >= 32;
     if a.cs == 1 && !copy {
         (a.at, a.rs, 0, false)
     } else if a.rs == 1 && !copy {
@@ -131,7 +137,7 @@ fn readable(
 }
 
 /// The thread's scratch, taken for one call.
-struct Room(Vec<Line>);
+pub(super) struct Room(Vec<Line>);
 
 impl Room {
     const PANEL: usize = KC * WIDEST;
@@ -160,6 +166,15 @@ impl Room {
         let to = self.get(0, Room::PANEL);
         pack(b, k, n, to, n.next_multiple_of(lanes));
         to
+    }
+
+    /// All of `b[0..k, 0..n]` by rows, whose length is no power of two (such rows would share cache sets).
+    #[cfg(feature = "gemm")]
+    pub(super) fn transposed(&mut self, b: View, k: usize, n: usize) -> View {
+        let stride = n.next_multiple_of(16) + 16;
+        let to = self.get(0, k * stride);
+        pack(b, k, n, to, stride);
+        View { at: to, rs: stride, cs: 1 }
     }
 
     /// `a[0..m, 0..k]` by columns, in groups of 16 rows, behind the panel.

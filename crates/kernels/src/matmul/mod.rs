@@ -8,11 +8,13 @@
 //! | `dx = dy w` | dy by rows | w as it is |
 //! | `dw = dy^T x` | dy by columns, as it is | x as it is |
 //!
-//! One row (decoding) goes by `dot.rs`.
+//! One row (decoding) goes by `dot.rs`, wide products by the `gemm` crate where it is faster (`wide.rs`).
 
 mod blocked;
 mod dot;
 mod tile;
+#[cfg(feature = "gemm")]
+mod wide;
 
 pub(crate) use blocked::{Line, View, product, transpose};
 pub(crate) use dot::row;

@@ -43,6 +43,14 @@ unsafe fn tile<
 ) {
     let last = p.n - (NV - 1) * V::LANES;
     let mut sums = [[V::zero(); NV]; MR];
+    if p.k >= 64 {
+        // C comes from afar while the sums are made.
+        for i in 0..MR {
+            for j in 0..NV {
+                V::prefetch(p.c.wrapping_add(i * p.c_stride + j * V::LANES));
+            }
+        }
+    }
     // SAFETY: `panel`'s caller vouches for the three matrices; this tile is a part of them.
     unsafe {
         let (mut a, mut b) = (p.a, p.b);

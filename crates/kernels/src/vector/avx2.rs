@@ -200,4 +200,8 @@ impl Vector for F32x8 {
         let low = with!(_mm256_permute2f128_ps::<0x20>(quads[0], quads[1]));
         F32x8(with!(_mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(quads[0], quads[1]))))
     }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        with!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
 }

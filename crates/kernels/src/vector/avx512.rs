@@ -213,4 +213,8 @@ impl Vector for F32x16 {
         };
         F32x16(fold(fold(quads[0], quads[1]), fold(quads[2], quads[3])))
     }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        with!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
 }

@@ -127,6 +127,10 @@ pub(crate) trait Vector:
         }
     }
 
+    /// A hint that the cache line at `p` will be wanted; any `p` will do.
+    #[inline(always)]
+    fn prefetch(_p: *const f32) {}
+
     #[inline(always)]
     fn zero() -> Self {
         Self::splat(0.0)
