@@ -1,4 +1,4 @@
-//! No kernel allocates once its thread is warm.
+//! No kernel allocates once its thread is warm (but the `gemm` crate does, once per wide product: some 100 bytes).
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use microgpt_kernels::attention::{self, Inputs, Place, Rows, Segment};
@@ -49,10 +49,11 @@ fn warm_kernels_allocate_nothing() {
             (1024, 384, 1152),
         ] {
             let (mut y, mut x, mut w) = (vec![0.5; t * o], vec![0.5; t * i], vec![0.5; o * i]);
+            let allowed = if cfg!(feature = "gemm") && t * i * o >= 1 << 24 { 1 } else { 0 };
             let n = count(|| matmul::linear(&mut y, &x, &w, t, i, o, false));
-            assert_eq!(n, 0, "linear {level:?} {t} {i} {o}");
+            assert!(n <= allowed, "linear {level:?} {t} {i} {o}: {n}");
             let n = count(|| matmul::linear_dx(&mut x, &y, &w, t, i, o, true));
-            assert_eq!(n, 0, "linear_dx {level:?} {t} {i} {o}");
+            assert!(n <= allowed, "linear_dx {level:?} {t} {i} {o}: {n}");
             let n = count(|| matmul::linear_dw(&mut w, &y, &x, t, i, o));
             assert_eq!(n, 0, "linear_dw {level:?} {t} {i} {o}");
         }

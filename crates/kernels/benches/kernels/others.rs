@@ -76,7 +76,7 @@ fn rows(peak: f64) {
 fn flat(peak: f64) {
     for n in [2048, 4192, 804_096] {
         let [p, m, v, p2, m2, v2] = [(); 6].map(|_| numbers(n));
-        (v.iter_mut().for_each(|v| *v = v.abs()), v2.iter_mut().for_each(|v| *v = v.abs()));
+        v.iter_mut().chain(v2.iter_mut()).for_each(|v| *v = v.abs());
         let g = &*numbers(n);
         let now = adam::Adam {
             lr: 1e-4,

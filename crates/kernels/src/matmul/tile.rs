@@ -17,8 +17,6 @@ pub(super) struct Panel {
     pub a: *const f32,
     /// Between rows of A, or between its columns.
     pub a_stride: usize,
-    /// By columns: between groups of 16 rows (16, unless each group was copied on its own).
-    pub a_group: usize,
     pub b: *const f32,
     pub b_stride: usize,
     /// Whether B has numbers (of whatever value) up to a whole register behind column `n`.
@@ -107,7 +105,7 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
         let mut left = if COLUMNS { 16.min(m - first) } else { m };
         let mut tiles = left.div_ceil(most);
         if COLUMNS {
-            p.a = start.wrapping_add(first / 16 * p.a_group);
+            p.a = start.wrapping_add(first);
         }
         while left > 0 {
             let height = left.div_ceil(tiles);

@@ -1,19 +1,20 @@
 //! Wide products by the `gemm` crate, where it is the faster one.
 //!
-//! It allocates on every call that needs a copy of its operands, which a training step must not. It needs none when B
-//! has rows of whole registers and A is by rows: so weights that must be transposed are transposed here, into the
-//! thread's own room, and everything else (A by columns, odd widths) stays with our blocks.
+//! It allocates megabytes on every call that needs a copy of its operands, which a training step must not. It needs none
+//! when B has rows of whole registers and A is by rows: so weights that must be transposed are transposed here, into the
+//! thread's own room, and everything else (A by columns, odd widths) stays with our blocks. What remains is one
+//! allocation of some 100 bytes inside the crate per call; build without the feature `gemm` to be rid of that too.
 #![expect(unsafe_code, reason = "the crate takes pointers")]
 
 use super::blocked::{Room, View};
 use crate::level::{self, Level};
 
 /// Least multiply-adds worth handing over.
-const WORK: usize = 1 << 22;
+const WORK: usize = 1 << 24;
 /// The crate copies A when B is wider.
 const WIDEST: usize = 128 * 48;
 
-/// Whether the crate would be faster, allocate nothing, and use the instructions that `level` allows.
+/// Whether the crate would be faster, copy nothing, and use the instructions that `level` allows.
 pub(super) fn takes(m: usize, n: usize, k: usize, a: View, b: View) -> bool {
     let shape = m.min(n).min(k) >= 64 && m * n * k >= WORK && n.is_multiple_of(16) && n <= WIDEST;
     // The crate finds its instructions itself: it must not climb above a level that was lowered.
