@@ -5,6 +5,8 @@
 #![expect(clippy::print_stdout, reason = "the table is the purpose")]
 #![expect(unsafe_code, reason = "peak by instructions; the rival takes pointers")]
 
+#[path = "kernels/others.rs"]
+mod others;
 #[path = "kernels/products.rs"]
 mod products;
 #[path = "kernels/race.rs"]
@@ -17,6 +19,9 @@ fn main() {
         "level {}, peak {peak:.0} GFLOP/s (multiply-adds of independent registers)",
         microgpt_kernels::level::current().name()
     );
+    if "others".contains(&filter) {
+        others::run(peak);
+    }
     if "products".contains(&filter) {
         products::run(peak);
     }

@@ -1,7 +1,7 @@
 //! Activations: each formula and its derivative in one place, and both passes over slices.
 
 use crate::math;
-use crate::vector::{Vector, zip1, zip2};
+use crate::vector::Vector;
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,12 +161,23 @@ simd! { fn forward_simd(activation: Activation, y: &mut [f32], x: &[f32]) = forw
 #[inline(always)]
 fn forward_body<V: Vector>(activation: Activation, y: &mut [f32], x: &[f32]) {
     match activation {
-        Activation::Relu => zip1::<V>(y, x, |_, x| Relu::f(x)),
-        Activation::SquaredRelu => zip1::<V>(y, x, |_, x| SquaredRelu::f(x)),
-        Activation::Gelu => zip1::<V>(y, x, |_, x| Gelu::f(x)),
-        Activation::Silu => zip1::<V>(y, x, |_, x| Silu::f(x)),
-        Activation::Tanh => zip1::<V>(y, x, |_, x| Tanh::f(x)),
+        Activation::Relu => apply::<V, Relu>(y, x),
+        Activation::SquaredRelu => apply::<V, SquaredRelu>(y, x),
+        Activation::Gelu => apply::<V, Gelu>(y, x),
+        Activation::Silu => apply::<V, Silu>(y, x),
+        Activation::Tanh => apply::<V, Tanh>(y, x),
     }
+}
+
+// No closures here: a long one is not inlined, and loses the instructions of its level.
+#[inline(always)]
+fn apply<V: Vector, F: Formula>(y: &mut [f32], x: &[f32]) {
+    let (mut ys, xs) = (y.chunks_exact_mut(V::LANES), x.chunks_exact(V::LANES));
+    let tail = xs.remainder();
+    for (y, x) in (&mut ys).zip(xs) {
+        F::f(V::read(x)).write(y);
+    }
+    F::f(V::read(tail)).write(ys.into_remainder());
 }
 
 simd! { fn backward_simd(activation: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]) = backward_body; }
@@ -174,12 +185,24 @@ simd! { fn backward_simd(activation: Activation, dx: &mut [f32], dy: &[f32], x: 
 #[inline(always)]
 fn backward_body<V: Vector>(activation: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]) {
     match activation {
-        Activation::Relu => zip2::<V>(dx, dy, x, |dx, dy, x| dy.fma(Relu::df(x), dx)),
-        Activation::SquaredRelu => zip2::<V>(dx, dy, x, |dx, dy, x| dy.fma(SquaredRelu::df(x), dx)),
-        Activation::Gelu => zip2::<V>(dx, dy, x, |dx, dy, x| dy.fma(Gelu::df(x), dx)),
-        Activation::Silu => zip2::<V>(dx, dy, x, |dx, dy, x| dy.fma(Silu::df(x), dx)),
-        Activation::Tanh => zip2::<V>(dx, dy, x, |dx, dy, x| dy.fma(Tanh::df(x), dx)),
+        Activation::Relu => apply_slope::<V, Relu>(dx, dy, x),
+        Activation::SquaredRelu => apply_slope::<V, SquaredRelu>(dx, dy, x),
+        Activation::Gelu => apply_slope::<V, Gelu>(dx, dy, x),
+        Activation::Silu => apply_slope::<V, Silu>(dx, dy, x),
+        Activation::Tanh => apply_slope::<V, Tanh>(dx, dy, x),
     }
+}
+
+#[inline(always)]
+fn apply_slope<V: Vector, F: Formula>(dx: &mut [f32], dy: &[f32], x: &[f32]) {
+    let (mut dxs, dys, xs) =
+        (dx.chunks_exact_mut(V::LANES), dy.chunks_exact(V::LANES), x.chunks_exact(V::LANES));
+    let (dy_tail, x_tail) = (dys.remainder(), xs.remainder());
+    for ((dx, dy), x) in (&mut dxs).zip(dys).zip(xs) {
+        V::read(dy).fma(F::df(V::read(x)), V::read(dx)).write(dx);
+    }
+    let dx = dxs.into_remainder();
+    V::read(dy_tail).fma(F::df(V::read(x_tail)), V::read(dx)).write(dx);
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Adam in f32: one pass over the flat slices.
 
-use crate::math;
 use crate::vector::Vector;
 
 /// The numbers of one step.
@@ -40,7 +39,7 @@ pub fn naive(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], ad
 /// `p -= lr (m/c1) / (sqrt(v/c2) + eps) + lr decay p`, with `g = grads * grad_scale`.
 ///
 /// Moments too small for a normal number become 0: arithmetic on such numbers is many times slower. The change
-/// of a parameter is within 8 ulp of [`naive`]'s.
+/// of a parameter is within 4 ulp of [`naive`]'s.
 ///
 /// Shapes: all slices one length.
 ///
@@ -81,7 +80,6 @@ struct Rates<V> {
     eps: V,
     keep: V,
     grad_scale: V,
-    tiny: V,
 }
 
 impl<V: Vector> Rates<V> {
@@ -97,27 +95,19 @@ impl<V: Vector> Rates<V> {
             eps: V::splat(eps),
             keep: V::splat(1.0 - lr * decay),
             grad_scale: V::splat(grad_scale),
-            tiny: V::splat(f32::MIN_POSITIVE),
         }
     }
 
     #[inline(always)]
     fn step(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
         let g = V::read(g) * self.grad_scale;
-        let mean = self.flush(self.b1.fma(V::read(m), self.a1 * g));
-        let square = self.flush(self.b2.fma(V::read(v), self.a2 * g * g));
+        let mean = self.b1.fma(V::read(m), self.a1 * g).flush();
+        let square = self.b2.fma(V::read(v), self.a2 * g * g).flush();
         mean.write(m);
         square.write(v);
-        // The root as x / sqrt(x); the floor keeps 0 / sqrt(0) at 0. (`tiny` first: NaN stays.)
-        let x = square * self.per_c2;
-        let root = x * math::rsqrt(self.tiny.max(x));
-        let change = mean * self.rate * math::recip(root + self.eps);
+        // The exact root and quotient: by estimates and Newton steps both took longer.
+        let change = mean * self.rate / ((square * self.per_c2).sqrt() + self.eps);
         self.keep.fma(V::read(p), change).write(p);
-    }
-
-    #[inline(always)]
-    fn flush(&self, x: V) -> V {
-        V::if_gt(self.tiny, x.abs(), V::zero(), x)
     }
 }
 
@@ -162,7 +152,7 @@ mod tests {
                 adam(&mut p, &mut vec![0.0; 64], &mut vec![0.0; 64], &g, ADAM);
                 naive(&mut p2, &mut vec![0.0; 64], &mut vec![0.0; 64], &g, ADAM);
                 for (a, b) in p.iter().zip(&p2) {
-                    assert!((a - b).abs() <= 8.0 * f32::EPSILON * b.abs(), "{level:?}: {a:e}, not {b:e}");
+                    assert!((a - b).abs() <= 4.0 * f32::EPSILON * b.abs(), "{level:?}: {a:e}, not {b:e}");
                 }
             }
         });

@@ -103,7 +103,7 @@ fn powers<V: Vector>(y: &mut [f32], x: &[f32]) -> (f32, f32) {
     let largest = most.max_lane();
     let (most, mut sum) = (V::splat(largest), V::zero());
     for (at, x) in x.chunks(V::LANES).enumerate() {
-        let power = math::exp(read_or::<V>(x, below) - most);
+        let power = math::weight(read_or::<V>(x, below) - most);
         sum = sum + power;
         let at = at * V::LANES;
         if let Some(y) = y.get_mut(at..at + x.len()) {
@@ -141,17 +141,57 @@ fn losses_body<V: Vector>(
 ) {
     for (r, (x, &target)) in logits.chunks_exact(v).zip(targets).enumerate() {
         let slope = dlogits.get_mut(r * v..(r + 1) * v).unwrap_or_default();
-        let (largest, sum) = powers::<V>(slope, x);
-        let loss = math::ln(V::splat(sum)) + V::splat(largest - x[target as usize]);
-        loss.write(&mut losses[r..r + 1]);
-        if !slope.is_empty() {
-            let share = V::splat(scale / sum);
-            for y in slope.chunks_mut(V::LANES) {
-                (V::read(y) * share).write(y);
-            }
-            slope[target as usize] -= scale;
+        losses[r] = match v.div_ceil(V::LANES) {
+            1 => short::<V, 1>(slope, x, target, scale),
+            2 => short::<V, 2>(slope, x, target, scale),
+            3 => short::<V, 3>(slope, x, target, scale),
+            4 => short::<V, 4>(slope, x, target, scale),
+            _ => long::<V>(slope, x, target, scale),
+        };
+    }
+}
+
+/// A row that fits in N registers: read once, written once.
+#[inline(always)]
+fn short<V: Vector, const N: usize>(slope: &mut [f32], x: &[f32], target: u32, scale: f32) -> f32 {
+    let below = f32::NEG_INFINITY;
+    let mut powers = [V::splat(below); N];
+    let mut most = V::splat(below);
+    for j in 0..N {
+        let x = &x[j * V::LANES..];
+        powers[j] = if j < N - 1 { V::read(x) } else { read_or(x, below) };
+        most = powers[j].max(most);
+    }
+    let largest = most.max_lane();
+    let (most, mut sum) = (V::splat(largest), V::zero());
+    for power in &mut powers {
+        *power = math::weight(*power - most);
+        sum = sum + *power;
+    }
+    let sum = sum.total();
+    if !slope.is_empty() {
+        let (share, full, half) = (V::splat(scale) / sum, V::splat(scale), V::splat(0.5));
+        for j in 0..N {
+            let away = (V::iota() - V::splat(target as f32 - (j * V::LANES) as f32)).abs();
+            let wanted = V::if_gt(half, away, full, V::zero());
+            (powers[j] * share - wanted).write(&mut slope[j * V::LANES..]);
         }
     }
+    (math::ln(sum) + V::splat(largest - x[target as usize])).first()
+}
+
+/// A row of any length.
+#[inline(always)]
+fn long<V: Vector>(slope: &mut [f32], x: &[f32], target: u32, scale: f32) -> f32 {
+    let (largest, sum) = powers::<V>(slope, x);
+    if !slope.is_empty() {
+        let share = V::splat(scale / sum);
+        for y in slope.chunks_mut(V::LANES) {
+            (V::read(y) * share).write(y);
+        }
+        slope[target as usize] -= scale;
+    }
+    (math::ln(V::splat(sum)) + V::splat(largest - x[target as usize])).first()
 }
 
 #[cfg(test)]

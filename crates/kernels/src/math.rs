@@ -29,6 +29,14 @@ pub(crate) fn exp<V: Vector>(x: V) -> V {
     (V::splat(1.0) + e).scale(n)
 }
 
+/// e^x as softmax wants it: what would be below the normal numbers is 0 (x < -87), for they are slow; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn weight<V: Vector>(x: V) -> V {
+    let lowest = V::splat(-87.0);
+    let (n, e) = reduced(lowest.max(x));
+    V::if_gt(lowest, x, V::zero(), (V::splat(1.0) + e).scale(n))
+}
+
 /// ln x, within 3 ulp. -inf for 0, NaN for negatives and NaN.
 #[inline(always)]
 pub(crate) fn ln<V: Vector>(x: V) -> V {

@@ -69,11 +69,21 @@ simd! { fn forward(y: &mut [f32], inverse: &mut [f32], x: &[f32], c: usize) = fo
 #[inline(always)]
 fn forward_body<V: Vector>(y: &mut [f32], inverse: &mut [f32], x: &[f32], c: usize) {
     let (mean, eps) = (V::splat(1.0 / c as f32), V::splat(EPS));
+    if c == V::LANES {
+        // A row in a register: its sum appears in every lane at once.
+        for ((y, x), inverse) in y.chunks_exact_mut(V::LANES).zip(x.chunks_exact(V::LANES)).zip(inverse) {
+            let x = V::read(x);
+            let k = math::rsqrt((x * x).total().fma(mean, eps));
+            (x * k).write(y);
+            *inverse = k.first();
+        }
+        return;
+    }
     for ((y, x), inverse) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(inverse) {
         let squares = V::splat(fold::<V>(x, x, |x, y, sum| x.fma(y, sum)));
         let k = math::rsqrt(squares.fma(mean, eps));
         zip1::<V>(y, x, |_, x| x * k);
-        k.write(std::slice::from_mut(inverse));
+        *inverse = k.first();
     }
 }
 
@@ -81,6 +91,15 @@ simd! { fn backward(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], c: u
 
 #[inline(always)]
 fn backward_body<V: Vector>(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], c: usize) {
+    if c == V::LANES {
+        let rows = dy.chunks_exact(V::LANES).zip(x.chunks_exact(V::LANES));
+        for ((dx, (dy, x)), &k) in dx.chunks_exact_mut(V::LANES).zip(rows).zip(inverse) {
+            let (dy, x, k) = (V::read(dy), V::read(x), V::splat(k));
+            let along = (dy * x).total() * (k * k) * V::splat(-1.0 / V::LANES as f32);
+            k.fma(along.fma(x, dy), V::read(dx)).write(dx);
+        }
+        return;
+    }
     let rows = dy.chunks_exact(c).zip(x.chunks_exact(c));
     for ((dx, (dy, x)), &k) in dx.chunks_exact_mut(c).zip(rows).zip(inverse) {
         let dot = fold::<V>(dy, x, |dy, x, sum| dy.fma(x, sum));

@@ -1,7 +1,7 @@
 //! The three products of a linear layer, at the widths of small and middling models.
 
 use crate::race::{numbers, race};
-use gemm::Parallelism::None as Alone;
+use gemm_common::Parallelism::None as Alone;
 use microgpt_kernels::matmul::{self, naive};
 
 /// The contenders' row-major `C (+)= A B`, given by strides (row, column).
@@ -18,8 +18,9 @@ fn library(
     let (a_rs, a_cs, b_rs, b_cs) = (a_rs as isize, a_cs as isize, b_rs as isize, b_cs as isize);
     // SAFETY: `run` makes the slices as large as these shapes.
     unsafe {
-        gemm::gemm(
-            m, n, k, c.0, 1, c.1, add, a, a_cs, a_rs, b, b_cs, b_rs, 1.0, 1.0, false, false, false, Alone,
+        // By columns, as `gemm::gemm` itself turns it: C^T = B^T A^T.
+        gemm_f32::gemm::f32::get_gemm_fn()(
+            n, m, k, c.0, c.1, 1, add, b, b_rs, b_cs, a, a_rs, a_cs, 1.0, 1.0, false, false, false, Alone,
         )
     }
 }

@@ -50,7 +50,7 @@ fn forward_body<V: Vector, const D: usize>(out: &mut [f32], saved: &mut [f32], x
                 }
                 let (mut total, mut sum) = (V::zero(), V::zero());
                 for j in 0..seen {
-                    let weight = math::exp(V::load(weights.add(j * V::LANES)) - most);
+                    let weight = math::weight(V::load(weights.add(j * V::LANES)) - most);
                     total = total + weight;
                     sum = weight.fma(V::load(v.add(j * x.v.stride)), sum);
                     weight.store(weights.add(j * V::LANES));

@@ -241,11 +241,11 @@ fn weigh_body<V: Vector>(
         let mut sum = V::zero();
         let (whole, tail) = row.split_at_mut(row.len() / V::LANES * V::LANES);
         for x in whole.chunks_exact_mut(V::LANES) {
-            let power = math::exp(factor.fma(V::read(x), shift));
+            let power = math::weight(factor.fma(V::read(x), shift));
             sum = sum + power;
             power.write(x);
         }
-        math::exp(factor.fma(V::read(tail), shift)).write(tail);
+        math::weight(factor.fma(V::read(tail), shift)).write(tail);
         let sum = sum.sum() + tail.iter().sum::<f32>();
         let share = V::splat(1.0 / sum);
         for x in row.chunks_mut(V::LANES) {
@@ -266,7 +266,7 @@ simd! {
 fn slopes_body<V: Vector>(scores: &mut [f32], gains: &mut [f32], scale: f32, log: f32, mean: f32) {
     let (scale, log, mean) = (V::splat(scale), V::splat(-log), V::splat(mean));
     for (x, g) in scores.chunks_mut(V::LANES).zip(gains.chunks_mut(V::LANES)) {
-        let weight = math::exp(scale.fma(V::read(x), log));
+        let weight = math::weight(scale.fma(V::read(x), log));
         (weight * scale * (V::read(g) - mean)).write(g);
         weight.write(x);
     }

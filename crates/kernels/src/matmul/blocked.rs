@@ -1,8 +1,7 @@
 //! Products of any size from panels: which part of B is copied when, so that it is read from the nearest cache.
 //!
-//! for each block of k, of rows:  for each panel of B (three registers wide):  copy it, if that pays;  all tiles of the panel.
-//!
-//! A panel of B (at most KC x 48 numbers) stays in the first cache while the rows of A stream past it.
+//! for each block of rows, of k, of columns:  copy B's panels (three registers wide), if that pays;
+//! for each strip of A: copy it, if that pays;  for each panel:  its tiles.
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
 use super::tile::{self, Panel};
@@ -10,15 +9,21 @@ use crate::level;
 use crate::vector::Vector;
 use std::cell::Cell;
 
-/// Steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB.
-const KC: usize = 192;
-/// Rows per block: MC * KC numbers of A = 768 KiB stay in the second cache.
-const MC: usize = 1024;
+/// Most steps of k per block: a panel of B is KC * 48 * 4 bytes = 48 KiB.
+const KC: usize = 256;
+/// Most columns of B copied at once: 1 MiB with KC, in the second cache.
+const NC: usize = 1008;
+/// Rows of A that pass over all panels of B, in the first cache: 16 KiB with KC.
+const STRIP: usize = 16;
+/// Most rows of C per block.
+const MC: usize = 512;
+/// A block of C stays in the second cache while k goes on: 1 MiB.
+const C_BLOCK: usize = 1 << 18;
 const WIDEST: usize = 48;
 
 thread_local! {
     /// Room for one panel of B and one block of A, kept by the thread so that no call allocates once warm.
-    static ROOM: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    static ROOM: Cell<(Vec<Line>, Vec<Line>)> = const { Cell::new((Vec::new(), Vec::new())) };
 }
 
 /// A cache line: a register that straddles two costs two loads.
@@ -62,41 +67,90 @@ pub(crate) unsafe fn product(
     }
     let lanes = level::current().lanes();
     let mut room = Room::take();
-    for p0 in (0..k).step_by(KC) {
-        let kc = KC.min(k - p0);
-        for r0 in (0..m).step_by(MC) {
-            let mc = MC.min(m - r0);
-            let (a, a_stride, columns) = readable(a.offset(r0, p0), mc, kc, n, &mut room);
-            let mut j0 = 0;
-            while j0 < n {
-                let wide = width(n - j0, lanes);
-                let here = b.offset(p0, j0);
-                let direct = b.cs == 1 && (mc < 24 || kc * b.rs <= 8192);
-                let (b, b_stride) = if direct {
-                    (here.at, b.rs)
-                } else {
-                    (room.pack(here, kc, wide, lanes), wide.next_multiple_of(lanes))
-                };
-                let panel = Panel {
-                    m: mc,
-                    k: kc,
-                    a,
-                    a_stride,
-                    b,
-                    b_stride,
-                    b_padded: !direct,
-                    c: c.wrapping_add(r0 * c_rs + j0),
-                    c_stride: c_rs,
-                    n: wide,
-                    accumulate: accumulate || p0 > 0,
-                };
-                // SAFETY: the caller vouches for the matrices, `Room` for its copies.
-                unsafe { tile::run(panel, lanes, columns) };
-                j0 += wide;
+    #[cfg(feature = "gemm")]
+    if super::wide::takes(m, n, k, a, b) {
+        // SAFETY: this function's own contract.
+        unsafe { super::wide::product((m, n, k), a, b, c, c_rs, accumulate, &mut room) };
+        return room.give_back();
+    }
+    // Few rows, or one panel: B is read where it is, if that is near. Else all its panels are copied side by side, and
+    // strips of A go over them, each strip in the first cache.
+    let copied = m >= 32 && n > WIDEST;
+    let strip = if copied { STRIP } else { m.max(1) };
+    let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
+    let nb = if copied { NC } else { n };
+    let mb = if copied { (C_BLOCK / n).clamp(128, MC) & !15 } else { m.max(1) };
+    for r0 in (0..m).step_by(mb) {
+        for p0 in (0..k).step_by(kb) {
+            let kc = kb.min(k - p0);
+            for n0 in (0..n).step_by(nb.max(1)) {
+                let block = Block { kc, n: nb.min(n - n0), lanes, b: b.offset(p0, n0), copied };
+                let panels = block.copy(&mut room);
+                for r in (r0..m.min(r0 + mb)).step_by(strip) {
+                    let mc = strip.min(m.min(r0 + mb) - r);
+                    let (a, a_stride, columns) = readable(a.offset(r, p0), mc, kc, n, &mut room);
+                    let (mut j0, mut at) = (0, panels);
+                    while j0 < block.n {
+                        let (wide, direct) = (width(block.n - j0, lanes), block.direct(mc));
+                        let stride = wide.next_multiple_of(lanes);
+                        let (b, b_stride) = match direct {
+                            true => (block.b.offset(0, j0).at, block.b.rs),
+                            false if copied => (at, stride),
+                            false => (room.pack(block.b.offset(0, j0), kc, wide, lanes), stride),
+                        };
+                        let c = c.wrapping_add(r * c_rs + n0 + j0);
+                        let panel = Panel {
+                            m: mc,
+                            k: kc,
+                            a,
+                            a_stride,
+                            b,
+                            b_stride,
+                            b_padded: !direct,
+                            c,
+                            c_stride: c_rs,
+                            n: wide,
+                            accumulate: accumulate || p0 > 0,
+                        };
+                        // SAFETY: the caller vouches for the matrices, `Room` for its copies.
+                        unsafe { tile::run(panel, lanes, columns) };
+                        j0 += wide;
+                        at = at.wrapping_add(kc * stride);
+                    }
+                }
             }
         }
     }
     room.give_back();
+}
+
+/// A block of B: some steps of k, some columns.
+struct Block {
+    kc: usize,
+    n: usize,
+    lanes: usize,
+    b: View,
+    copied: bool,
+}
+
+impl Block {
+    /// Whether tiles read B where it is: few rows, or near enough.
+    fn direct(&self, m: usize) -> bool {
+        self.b.cs == 1 && !self.copied && (m < 24 || self.kc * self.b.rs <= 8192)
+    }
+
+    /// All panels, one behind the other, if they are to be copied.
+    fn copy(&self, room: &mut Room) -> *const f32 {
+        let to = if self.copied { room.get(KC * NC) } else { std::ptr::null_mut() };
+        let (mut j0, mut at) = (0, to);
+        while self.copied && j0 < self.n {
+            let wide = width(self.n - j0, self.lanes);
+            let stride = wide.next_multiple_of(self.lanes);
+            pack(self.b.offset(0, j0), self.kc, wide, at, stride);
+            (j0, at) = (j0 + wide, at.wrapping_add(self.kc * stride));
+        }
+        to
+    }
 }
 
 /// The next panel's columns: three registers, but four left are 2 + 2.
@@ -105,60 +159,71 @@ fn width(left: usize, lanes: usize) -> usize {
     left.min(lanes * if registers == 4 || registers < 3 { 2 } else { 3 })
 }
 
-/// A in a form the tiles can read: by rows or by columns, else a copy by columns. Columns that are far apart
-/// (each on its own page) are copied too, when panels enough will read them.
+/// A in a form the tiles can read: by rows or by columns as it is, else (or where it pays: columns on pages of their
+/// own, rows that share cache sets, panels enough to read it) a strip of it copied by columns. Returns also the stride
+/// of [`Panel`], and whether it is by columns.
 fn readable(a: View, m: usize, k: usize, n: usize, room: &mut Room) -> (*const f32, usize, bool) {
-    if a.cs == 1 {
+    let many = m == STRIP && n > WIDEST && k >= 32;
+    if a.cs == 1 && !(many && (n >= 256 || a.rs.is_multiple_of(512))) {
         (a.at, a.rs, false)
-    } else if a.rs == 1 && (a.cs < 512 || n <= 2 * WIDEST || k < 16) {
+    } else if a.rs == 1 && !(many && a.cs >= 256) {
         (a.at, a.cs, true)
     } else {
-        (room.copy(a, m, k), m, true)
+        let to = room.strip(m);
+        let stride = m.next_multiple_of(16);
+        pack(View { at: a.at, rs: a.cs, cs: a.rs }, k, m, to, stride);
+        (to, stride, true)
     }
 }
 
-/// The thread's scratch, taken for one call.
-struct Room(Vec<Line>);
+/// The thread's scratch, taken for one call: a strip of A and what there is of B.
+pub(super) struct Room {
+    b: Vec<Line>,
+    a: Vec<Line>,
+}
 
 impl Room {
-    const PANEL: usize = KC * WIDEST;
-    const BLOCK: usize = KC * MC;
-
     fn take() -> Room {
-        Room(ROOM.take())
+        let (b, a) = ROOM.take();
+        Room { b, a }
     }
 
     fn give_back(self) {
-        ROOM.set(self.0);
+        ROOM.set((self.b, self.a));
     }
 
-    /// `n` numbers behind the first `skip`.
-    fn get(&mut self, skip: usize, n: usize) -> *mut f32 {
-        let lines = (skip + n).div_ceil(16);
-        if self.0.len() < lines {
-            self.0.resize(lines, Line([0.0; 16]));
+    /// Room for `n` numbers of B.
+    fn get(&mut self, n: usize) -> *mut f32 {
+        if self.b.len() < n.div_ceil(16) {
+            self.b.resize(n.div_ceil(16), Line([0.0; 16]));
         }
-        self.0.as_mut_ptr().cast::<f32>().wrapping_add(skip)
+        self.b.as_mut_ptr().cast()
+    }
+
+    /// Room for a strip of A: KC steps of `m` rows.
+    fn strip(&mut self, m: usize) -> *mut f32 {
+        let lines = m.div_ceil(16) * KC;
+        if self.a.len() < lines {
+            self.a.resize(lines, Line([0.0; 16]));
+        }
+        self.a.as_mut_ptr().cast()
     }
 
     /// `b[0..k, 0..n]` in rows of whole registers.
     fn pack(&mut self, b: View, k: usize, n: usize, lanes: usize) -> *const f32 {
-        assert!(k * n.next_multiple_of(lanes) <= Room::PANEL, "a panel of {k} x {n}");
-        let to = self.get(0, Room::PANEL);
+        assert!(k <= KC && n <= WIDEST, "a panel of {k} x {n}");
+        let to = self.get(KC * WIDEST);
         pack(b, k, n, to, n.next_multiple_of(lanes));
         to
     }
 
-    /// `a[0..m, 0..k]` by columns, behind the panel.
-    fn copy(&mut self, a: View, m: usize, k: usize) -> *const f32 {
-        let to = self.get(Room::PANEL, Room::BLOCK);
-        for p in 0..k {
-            for r in 0..m {
-                // SAFETY: m <= MC and k <= KC; the caller of `product` vouches for A.
-                unsafe { *to.add(p * m + r) = *a.at.add(r * a.rs + p * a.cs) }
-            }
-        }
-        to
+    /// All of `b[0..k, 0..n]` by rows, whose length is no power of two (such rows would share cache sets).
+    #[cfg(feature = "gemm")]
+    pub(super) fn transposed(&mut self, b: View, k: usize, n: usize) -> View {
+        let stride = n.next_multiple_of(16) + 16;
+        let to = self.get(k * stride);
+        pack(b, k, n, to, stride);
+        View { at: to, rs: stride, cs: 1 }
     }
 }
 

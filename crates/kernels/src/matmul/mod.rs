@@ -8,11 +8,14 @@
 //! | `dx = dy w` | dy by rows | w as it is |
 //! | `dw = dy^T x` | dy by columns, as it is | x as it is |
 //!
-//! One row (decoding) goes by `dot.rs`.
+//! One row (decoding) goes by `dot.rs`, wide products by the `gemm` crate where it is faster (`wide.rs`;
+//! feature `gemm`, on by default; it costs one allocation of some 100 bytes a call).
 
 mod blocked;
 mod dot;
 mod tile;
+#[cfg(feature = "gemm")]
+mod wide;
 
 pub(crate) use blocked::{Line, View, product, transpose};
 pub(crate) use dot::row;
@@ -197,7 +200,16 @@ mod tests {
                 (64, 128, 128),
                 (50, 200, 150),
             ]);
-            shapes.extend([(1100, 20, 30), (30, 400, 600), (600, 30, 600), (0, 3, 4), (3, 0, 4), (3, 4, 0)]);
+            // The last is wide enough for `wide.rs`.
+            shapes.extend([
+                (1100, 20, 30),
+                (300, 240, 256),
+                (30, 400, 600),
+                (600, 30, 600),
+                (0, 3, 4),
+                (3, 0, 4),
+                (3, 4, 0),
+            ]);
             for (t, i, o) in shapes {
                 let (x, w, dy) = (numbers(t * i, 1), numbers(o * i, 2), numbers(t * o, 3));
                 let name = format!("{level:?} T={t} I={i} O={o}");

@@ -35,6 +35,14 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
 ) {
     let last = p.n - (NV - 1) * V::LANES;
     let mut sums = [[V::zero(); NV]; MR];
+    if p.k >= 64 {
+        // C comes from afar while the sums are made.
+        for i in 0..MR {
+            for j in 0..NV {
+                V::prefetch(p.c.wrapping_add(i * p.c_stride + j * V::LANES));
+            }
+        }
+    }
     // SAFETY: `panel`'s caller vouches for the three matrices; this tile is a part of them.
     unsafe {
         let (mut a, mut b) = (p.a, p.b);
@@ -80,32 +88,38 @@ const fn rows<V: Vector>(nv: usize, columns: bool) -> usize {
 }
 
 /// All tiles of a panel, of nearly equal heights: 9 rows are 5 + 4, not 8 + 1, which would wait for its own sums.
+/// By columns, tiles keep within groups of 16 rows.
 #[inline(always)]
 fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
     let most = rows::<V>(NV, COLUMNS);
     let part = !p.b_padded && p.n < NV * V::LANES;
-    let mut left = p.m;
-    let mut tiles = left.div_ceil(most);
-    while left > 0 {
-        let height = if COLUMNS && left >= 16 && most == 16 { 16 } else { left.div_ceil(tiles).min(8) };
-        macro_rules! heights {
-            ($($mr:literal)*) => {
-                match (height, part) {
-                    $(
-                        // SAFETY: the caller vouches for all `m` rows; `height` are left.
-                        ($mr, false) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, false>(&p) },
-                        // SAFETY: as above.
-                        ($mr, true) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, true>(&p) },
-                    )*
-                    _ => unreachable!("a tile of {height} rows"),
-                }
-            };
+    let (start, m) = (p.a, p.m);
+    for first in (0..m).step_by(if COLUMNS { 16 } else { m.max(1) }) {
+        let mut left = if COLUMNS { 16.min(m - first) } else { m };
+        let mut tiles = left.div_ceil(most);
+        if COLUMNS {
+            p.a = start.wrapping_add(first);
         }
-        heights!(1 2 3 4 5 6 7 8 16);
-        left -= height;
-        tiles = if tiles > 1 && height < 16 { tiles - 1 } else { left.div_ceil(most.min(8)) };
-        p.a = p.a.wrapping_add(if COLUMNS { height } else { height * p.a_stride });
-        p.c = p.c.wrapping_add(height * p.c_stride);
+        while left > 0 {
+            let height = left.div_ceil(tiles);
+            macro_rules! heights {
+                ($($mr:literal)*) => {
+                    match (height, part) {
+                        $(
+                            // SAFETY: the caller vouches for all `m` rows; `height` are left.
+                            ($mr, false) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, false>(&p) },
+                            // SAFETY: as above.
+                            ($mr, true) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, true>(&p) },
+                        )*
+                        _ => unreachable!("a tile of {height} rows"),
+                    }
+                };
+            }
+            heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+            (left, tiles) = (left - height, tiles - 1);
+            p.a = p.a.wrapping_add(if COLUMNS { height } else { height * p.a_stride });
+            p.c = p.c.wrapping_add(height * p.c_stride);
+        }
     }
 }
 

@@ -149,8 +149,16 @@ impl Vector for F32x8 {
         F32x8(x)
     }
     #[inline(always)]
-    fn sum(self) -> f32 {
-        with!(_mm256_cvtss_f32(self.group_sum::<8>().0))
+    fn total(self) -> Self {
+        self.group_sum::<8>()
+    }
+    #[inline(always)]
+    fn first(self) -> f32 {
+        with!(_mm256_cvtss_f32(self.0))
+    }
+    #[inline(always)]
+    fn flush(self) -> Self {
+        Self::if_gt(Self::splat(f32::MIN_POSITIVE), self.abs(), Self::zero(), self)
     }
     #[inline(always)]
     fn max_lane(self) -> f32 {
@@ -185,5 +193,9 @@ impl Vector for F32x8 {
         });
         let low = with!(_mm256_permute2f128_ps::<0x20>(quads[0], quads[1]));
         F32x8(with!(_mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(quads[0], quads[1]))))
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        with!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
 }

@@ -142,8 +142,17 @@ impl Vector for F32x16 {
         F32x16(x)
     }
     #[inline(always)]
-    fn sum(self) -> f32 {
-        with!(_mm512_cvtss_f32(self.group_sum::<16>().0))
+    fn total(self) -> Self {
+        self.group_sum::<16>()
+    }
+    #[inline(always)]
+    fn first(self) -> f32 {
+        with!(_mm512_cvtss_f32(self.0))
+    }
+    #[inline(always)]
+    fn flush(self) -> Self {
+        const SUBNORMAL: i32 = 0x20;
+        F32x16(with!(_mm512_maskz_mov_ps(!_mm512_fpclass_ps_mask::<SUBNORMAL>(self.0), self.0)))
     }
     #[inline(always)]
     fn max_lane(self) -> f32 {
@@ -192,5 +201,9 @@ impl Vector for F32x16 {
             with!(_mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)))
         };
         F32x16(fold(fold(quads[0], quads[1]), fold(quads[2], quads[3])))
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        with!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
 }

@@ -167,8 +167,16 @@ impl Vector for F32Lanes {
         F32Lanes(from_fn(|i| v[i].sum()))
     }
     #[inline(always)]
-    fn sum(self) -> f32 {
-        self.group_sum::<8>().0[0]
+    fn total(self) -> Self {
+        self.group_sum::<8>()
+    }
+    #[inline(always)]
+    fn first(self) -> f32 {
+        self.0[0]
+    }
+    #[inline(always)]
+    fn flush(self) -> Self {
+        Self::if_gt(Self::splat(f32::MIN_POSITIVE), self.abs(), Self::zero(), self)
     }
     #[inline(always)]
     fn max_lane(self) -> f32 {

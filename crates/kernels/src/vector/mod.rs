@@ -86,8 +86,18 @@ pub(crate) trait Vector:
     unsafe fn transpose(src: *const f32, src_rs: usize, dst: *mut f32, dst_rs: usize);
     /// Lane `i` is the sum of the lanes of `v[i]`; what is behind `v[LANES]` is ignored.
     fn sums(v: [Self; 16]) -> Self;
-    fn sum(self) -> f32;
+    /// The sum of all lanes, in every lane.
+    fn total(self) -> Self;
+    /// Lane 0.
+    fn first(self) -> f32;
+    /// Subnormal numbers to 0.
+    fn flush(self) -> Self;
     fn max_lane(self) -> f32;
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        self.total().first()
+    }
 
     /// The first `LANES` numbers of `s`, or all of a shorter `s` and zeros.
     #[inline(always)]
@@ -112,6 +122,10 @@ pub(crate) trait Vector:
             }
         }
     }
+
+    /// A hint that the cache line at `p` will be wanted; any `p` will do.
+    #[inline(always)]
+    fn prefetch(_p: *const f32) {}
 
     #[inline(always)]
     fn zero() -> Self {
