@@ -68,8 +68,8 @@ pub(crate) fn peak() -> f64 {
             }
             _mm512_reduce_add_ps(all)
         }
-        // SAFETY: the feature was detected above.
         let lap = race(&mut [&mut || {
+            // SAFETY: the feature was detected above.
             black_box(unsafe { spin() });
         }]);
         return 1000.0 * 16.0 * 32.0 / lap[0].best;
