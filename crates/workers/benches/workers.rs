@@ -73,7 +73,9 @@ fn measure(shape: &Shape, turns: usize) {
         (0..steps).for_each(|_| assert!(trainer.step(&batch).is_ok()));
         start.elapsed().as_secs_f64() / steps as f64
     };
-    (turn(&mut one), turn(&mut two)); // warm
+    for trainer in [&mut one, &mut two] {
+        turn(trainer); // warm
+    }
     let (mut ones, mut twos) = (Vec::new(), Vec::new());
     for _ in 0..turns {
         ones.push(turn(&mut one));
