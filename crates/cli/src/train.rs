@@ -4,6 +4,7 @@ use crate::args::TrainArgs;
 use crate::voice::{Beginning, Voice, program};
 use anyhow::Result;
 use microgpt::batch::{Batch, Corpus};
+use microgpt::engine::Precision;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
 use microgpt::train::{Step, Trainer};
@@ -123,9 +124,17 @@ fn resume(name: &str, args: &TrainArgs) -> Result<Session<f64>> {
     Ok(Session { settings, corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
 }
 
-impl<R: Stored> Session<R> {
+impl<R: Stored + Precision> Session<R> {
     fn train(mut self, args: &TrainArgs) -> Result<ExitCode> {
         let config = self.settings.config.clone();
+        let workers = microgpt_workers::choose(&self.trainer, args.workers);
+        if workers < args.workers {
+            let parts = config.parts(self.trainer.num_params());
+            crate::notice(&format!(
+                "workers: {workers}, for a step has {parts} parts (micro_batches) to share"
+            ));
+        }
+        microgpt_workers::share(&mut self.trainer, workers);
         let mut voice = Voice::new(args.json);
         voice.begin(&Beginning {
             settings: &self.settings,

@@ -16,7 +16,7 @@ pub struct Segment {
 }
 
 /// The rows of one step: documents one after the other, a row for each token that has something to predict.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Batch {
     /// The token of each row.
     pub tokens: Vec<u32>,
@@ -30,6 +30,24 @@ pub struct Batch {
     pub loss_rows: usize,
     /// Are the keys and values of earlier batches remembered (decoding), or is each segment a whole document?
     pub decoding: bool,
+}
+
+impl Clone for Batch {
+    fn clone(&self) -> Batch {
+        let mut copy = Batch::default();
+        copy.clone_from(self);
+        copy
+    }
+
+    /// Its memory is used again, which the derived one would not.
+    fn clone_from(&mut self, other: &Batch) {
+        let Batch { tokens, positions, targets, segments, loss_rows, decoding } = other;
+        self.tokens.clone_from(tokens);
+        self.positions.clone_from(positions);
+        self.targets.clone_from(targets);
+        self.segments.clone_from(segments);
+        (self.loss_rows, self.decoding) = (*loss_rows, *decoding);
+    }
 }
 
 impl Batch {
@@ -61,6 +79,34 @@ impl Batch {
         self.segments.push(Segment { start: self.rows(), len: tokens.len(), past, memory });
         self.positions.extend((past..past + tokens.len()).map(|p| p as u32));
         self.tokens.extend_from_slice(tokens);
+    }
+
+    /// Part `i` of `parts`: whole documents, one after the other, nearly as many rows as the other parts; none where
+    /// there are too few documents. `room` takes them, unless the whole is the part. The loss of a part is divided by
+    /// the rows of the whole, so that the losses and the gradients of all parts add up to those of the whole.
+    ///
+    /// # Panics
+    /// If there is no such part, or if this is decoding, which goes on from what the whole batch left.
+    pub fn part<'a>(&'a self, i: usize, parts: usize, room: &'a mut Batch) -> &'a Batch {
+        assert!(i < parts && !self.decoding, "part {i} of {parts}");
+        if parts == 1 {
+            return self;
+        }
+        // A document belongs to the part that its middle lies in.
+        let cut = |k: usize| {
+            let before = |s: &Segment| (2 * s.start + s.len) * parts < 2 * k * self.rows();
+            if k == parts { self.segments.len() } else { self.segments.partition_point(before) }
+        };
+        let segments = &self.segments[cut(i)..cut(i + 1)];
+        let first = segments.first().map_or(0, |s| s.start);
+        let rows = first..segments.last().map_or(first, |s| s.start + s.len);
+        room.clear();
+        room.tokens.extend_from_slice(&self.tokens[rows.clone()]);
+        room.positions.extend_from_slice(&self.positions[rows.clone()]);
+        room.targets.extend_from_slice(&self.targets[rows]);
+        room.segments.extend(segments.iter().map(|s| Segment { start: s.start - first, ..*s }));
+        room.loss_rows = self.loss_rows;
+        room
     }
 
     /// The longest context that a row of it sees: its own segment and that segment's past.
@@ -131,5 +177,33 @@ mod tests {
         let starts: Vec<(usize, usize)> = batch.segments.iter().map(|s| (s.start, s.len)).collect();
         assert_eq!(starts, [(0, 4), (4, 2), (6, 3)]);
         assert_eq!((batch.loss_rows, batch.longest()), (9, 4));
+    }
+
+    #[test]
+    fn the_parts_of_a_batch_are_its_documents_once_each_and_nearly_equal() {
+        let lengths = [[7, 1, 1, 1, 9, 3, 0, 5].as_slice(), &[4; 12], &[16], &[1, 2], &[0, 3, 0], &[]];
+        for (lengths, parts) in lengths.into_iter().flat_map(|l| [1, 2, 4, 8].map(|parts| (l, parts))) {
+            let mut batch = Batch::default();
+            for (i, &len) in lengths.iter().enumerate() {
+                let tokens: Vec<u32> = (0..=len as u32).map(|t| 100 * i as u32 + t).collect();
+                batch.push_document(&tokens, 16);
+            }
+            let (mut whole, mut room) = (Batch::default(), Batch::default());
+            let longest = lengths.iter().max().copied().unwrap_or(0);
+            for i in 0..parts {
+                let part = batch.part(i, parts, &mut room);
+                assert_eq!(part.loss_rows, batch.loss_rows);
+                let share = batch.rows() as f64 / parts as f64;
+                assert!((part.rows() as f64 - share).abs() <= longest as f64, "{lengths:?} {i}/{parts}");
+                for s in &part.segments {
+                    let rows = s.start..s.start + s.len;
+                    let mut tokens = part.tokens[rows.clone()].to_vec();
+                    tokens.extend(part.targets[rows.clone()].last().or(Some(&0)));
+                    assert!(part.positions[rows].iter().copied().eq(0..s.len as u32));
+                    whole.push_document(&tokens, 16);
+                }
+            }
+            assert_eq!(whole, batch, "{lengths:?} in {parts}");
+        }
     }
 }

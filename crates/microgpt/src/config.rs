@@ -178,6 +178,8 @@ knobs! {
         steps: usize = 500,
         /// Documents in a step
         batch_size: usize = 1,
+        /// Parts of a step that threads may share, a power of two; 0: as many as its work is worth
+        micro_batches: usize = 0,
         /// The highest learning rate
         lr: f64 = 0.01,
         /// How it changes over the steps
@@ -199,6 +201,11 @@ knobs! {
     }
 }
 
+/// Rows that a part has at least, if it is not the whole.
+const PART_ROWS: usize = 384;
+/// Rows times parameters: the same of its work.
+const PART_WORK: usize = 1 << 25;
+
 impl Config {
     /// Is every setting possible, alone and with the others?
     ///
@@ -217,6 +224,11 @@ impl Config {
             check(self.get(name).as_deref() != Some("0"), name, "at least 1")?;
         }
         check(
+            self.micro_batches == 0 || self.micro_batches.is_power_of_two(),
+            "micro_batches",
+            "a power of two, or 0",
+        )?;
+        check(
             self.n_embd.is_multiple_of(self.n_head),
             "n_embd",
             &format!("a multiple of n_head ({})", self.n_head),
@@ -232,6 +244,20 @@ impl Config {
         // What does not fit into memory is found out when the model is made; this keeps its size countable.
         check(self.n_embd <= 1 << 20, "n_embd", "at most 1,048,576")?;
         check(self.block_size <= 1 << 30, "block_size", "at most 1,073,741,824")
+    }
+
+    /// In how many parts each step's documents are worked on: `micro_batches`, or what the work of a model of
+    /// `num_params` parameters is worth. It is the same on every machine, and so are the sums of the parts.
+    ///
+    /// A part is to have rows enough for matrix products to be fast, and work enough that meeting costs nothing beside
+    /// it: some milliseconds.
+    pub fn parts(&self, num_params: usize) -> usize {
+        if self.micro_batches > 0 {
+            return self.micro_batches;
+        }
+        let rows = self.batch_size.saturating_mul(self.block_size);
+        let worth = (rows / PART_ROWS).min(rows.saturating_mul(num_params) / PART_WORK).min(self.batch_size);
+        if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
     }
 
     /// Channels of one head.
@@ -266,10 +292,25 @@ mod tests {
         config.set("lr", "0.1").unwrap();
         assert_eq!(error(&mut config, "n-head", "3"), "n_embd: expected a multiple of n_head (3), found 16");
         config.set("n_head", "4").unwrap();
+        assert_eq!(
+            error(&mut config, "micro_batches", "3"),
+            "micro_batches: expected a power of two, or 0, found 3"
+        );
+        config.set("micro_batches", "4").unwrap();
         assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
         assert_eq!(
             error(&mut config, "activation", "rleu"),
             "activation: expected one of squared_relu, relu, found \"rleu\" (did you mean relu?)"
         );
+    }
+
+    #[test]
+    fn large_steps_are_cut_and_small_ones_are_not() {
+        let parts = |batch_size, block_size, num_params| {
+            Config { batch_size, block_size, ..Config::default() }.parts(num_params)
+        };
+        assert_eq!([parts(1, 8, 4064), parts(16, 16, 4192), parts(1, 4096, 1 << 30)], [1, 1, 1]);
+        assert_eq!([parts(12, 64, 811_264), parts(16, 256, 10_745_088)], [2, 8]);
+        assert_eq!(parts(usize::MAX, 2, usize::MAX), 64);
     }
 }

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Checkpoint,
     /// Training that has left the numbers: a loss that is infinite or not a number.
     Diverged,
+    /// Another worker of the same step, which is gone.
+    Peer,
 }
 
 impl Error {
@@ -44,6 +46,11 @@ impl Error {
     /// A training that has diverged.
     pub fn diverged(what: impl Into<String>) -> Error {
         Error { what: what.into(), kind: ErrorKind::Diverged }
+    }
+
+    /// A worker that the others waited for in vain.
+    pub fn peer(what: impl Into<String>) -> Error {
+        Error { what: what.into(), kind: ErrorKind::Peer }
     }
 
     /// Where it lies.

@@ -1,6 +1,6 @@
 //! The two precisions: f64, bit for bit that of microgpt.py, and f32, fast. The model never sees which it is.
 
-use microgpt_kernels::{adam, exact};
+use microgpt_kernels::{adam, exact, slices};
 use std::fmt::Debug;
 
 /// A number of the flat slices: parameters, gradients, what the optimiser remembers.
@@ -11,6 +11,11 @@ pub trait Real: Copy + Debug + Default + PartialEq + Send + Sync + 'static {
     fn from_f64(x: f64) -> Self;
     /// The same number.
     fn to_f64(self) -> f64;
+    /// y\[i] += x\[i].
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn add_into(y: &mut [Self], x: &[Self]);
     /// One step of Adam over flat slices; see [`crate::optim`] for the formula.
     fn adam(step: &AdamStep, params: &mut [Self], grads: &[Self], m: &mut [Self], v: &mut [Self]);
 }
@@ -40,6 +45,10 @@ impl Real for f64 {
     fn to_f64(self) -> f64 {
         self
     }
+    fn add_into(y: &mut [f64], x: &[f64]) {
+        assert_eq!(y.len(), x.len(), "add_into");
+        y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
+    }
     fn adam(s: &AdamStep, params: &mut [f64], grads: &[f64], m: &mut [f64], v: &mut [f64]) {
         let &AdamStep { lr, beta1: b1, beta2: b2, eps, correction1: c1, correction2: c2 } = s;
         exact::adam_f64(params, m, v, grads, exact::Adam { lr, b1, b2, c1, c2, eps });
@@ -53,6 +62,9 @@ impl Real for f32 {
     }
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+    fn add_into(y: &mut [f32], x: &[f32]) {
+        slices::add_into(y, x);
     }
     fn adam(s: &AdamStep, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32]) {
         let [lr, b1, b2, eps] = [s.lr, s.beta1, s.beta2, s.eps].map(|x| x as f32);

@@ -280,7 +280,7 @@ pub struct Node {
 }
 
 /// An engine that trains: it holds the parameters and their gradients, two flat slices in the order of the layout.
-pub trait Learner<R: Real>: Engine {
+pub trait Learner<R: Real>: Engine + Send {
     /// The next step: forgets all tensors, sets all gradients to 0, and takes the batch that the operations refer to.
     fn begin(&mut self, batch: &Batch);
 
@@ -295,6 +295,9 @@ pub trait Learner<R: Real>: Engine {
 
     /// The parameters and the gradients, to change.
     fn slices(&mut self) -> (&mut [R], &mut [R]);
+
+    /// Keeps the gradients in `other`, whose memory is used for the next ones. What stands there then is arbitrary.
+    fn swap_grads(&mut self, other: &mut Vec<R>);
 
     /// Makes room to decode: `slots` memories of `rows` rows of `cols` numbers. Forgets all tensors.
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize);

@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::engine::Precision;
 use crate::error::Error;
-use crate::exchange::{Alone, Exchange};
+use crate::exchange::{Alone, Branches, Exchange};
 use crate::model::gpt::Gpt;
 use crate::optim::Adam;
 use crate::real::Real;
@@ -34,6 +34,8 @@ pub struct Trainer<R: Real> {
     pub engine: Box<dyn Learner<R>>,
     optimiser: Adam<R>,
     exchange: Box<dyn Exchange<R>>,
+    branches: Branches<R>,
+    part: Batch,
     steps_done: usize,
 }
 
@@ -60,34 +62,79 @@ impl<R: Precision> Trainer<R> {
         trainer.steps_done = checkpoint.step;
         Ok(trainer)
     }
+
+    /// Another trainer at the same point: it makes the same steps.
+    pub fn twin(&self) -> Trainer<R> {
+        let engine = R::engine(self.params().to_vec());
+        let mut twin = Trainer::with_engine(self.config.clone(), self.model.clone(), engine);
+        (twin.optimiser, twin.steps_done) = (self.optimiser.clone(), self.steps_done);
+        twin
+    }
 }
 
 impl<R: Real> Trainer<R> {
     fn with_engine(config: Config, model: Gpt, engine: Box<dyn Learner<R>>) -> Trainer<R> {
         let optimiser = Adam::new(&config, model.layout.len());
-        Trainer { config, model, engine, optimiser, exchange: Box::new(Alone), steps_done: 0 }
+        Trainer {
+            config,
+            model,
+            engine,
+            optimiser,
+            exchange: Box::new(Alone),
+            branches: Branches::default(),
+            part: Batch::default(),
+            steps_done: 0,
+        }
+    }
+
+    /// From now on, each step is one worker's of several, who hold the same parameters and see the same batches.
+    pub fn exchange_by(&mut self, exchange: Box<dyn Exchange<R>>) {
+        self.exchange = exchange;
     }
 
     /// One step: forward, loss, backward, exchange, update.
     ///
+    /// The batch is cut into the parts that [`Config::parts`] says, of which this worker has its share.
+    ///
     /// # Errors
-    /// A loss that is infinite or not a number: nothing is updated.
+    /// A loss that is infinite or not a number: nothing is updated. Another worker that is gone.
+    ///
+    /// # Panics
+    /// If the parts cannot be shared evenly.
     pub fn step(&mut self, batch: &Batch) -> Result<Step, Error> {
         let lr = self.config.schedule.rate(self.config.lr, self.steps_done, self.config.steps);
+        let parts = self.config.parts(self.num_params());
+        let (worker, workers) = self.exchange.place();
+        assert!(parts.is_multiple_of(workers), "{parts} parts for {workers} workers");
+        let share = parts / workers;
 
-        self.engine.begin(batch);
-        let logits = self.model.forward(&*self.engine, batch);
-        let loss = logits.cross_entropy().id();
-        let loss_now = self.engine.number(loss, 0, 0);
+        self.exchange.begin(batch)?;
+        let mut loss_now = 0.0;
+        for i in 0..share {
+            let part = batch.part(worker * share + i, parts, &mut self.part);
+            self.engine.begin(part);
+            loss_now = 0.0;
+            if part.rows() > 0 {
+                let logits = self.model.forward(&*self.engine, part);
+                let loss = logits.cross_entropy().id();
+                loss_now = self.engine.number(loss, 0, 0);
+                self.engine.backward(loss);
+            }
+            if share > 1 {
+                let wait = self.branches.join(i, self.engine.slices().1, &mut loss_now);
+                if i + 1 < share {
+                    self.engine.swap_grads(wait);
+                }
+            }
+        }
+        let (params, grads) = self.engine.slices();
+        self.exchange.sum(grads, &mut loss_now)?;
         if !loss_now.is_finite() {
             let step = self.steps_done + 1;
             return Err(Error::diverged(format!(
                 "step {step}: expected a finite loss, found {loss_now} (a lower lr?)"
             )));
         }
-        self.engine.backward(loss);
-        let (params, grads) = self.engine.slices();
-        self.exchange.sum(grads);
         self.optimiser.step(params, grads, self.steps_done, lr);
 
         self.steps_done += 1;

@@ -83,7 +83,9 @@ impl Tape {
                 // The batch is taken out for the moment: it is read while the numbers are written.
                 let batch = std::mem::take(&mut self.batch);
                 let (before, out, _) = self.split(&y);
+                let rows = before.get(w).shape.rows;
                 for (out, &row) in out.chunks_exact_mut(c).zip(by.of(&batch)) {
+                    assert!((row as usize) < rows, "row {row} of a table of {rows}");
                     out.copy_from_slice(before.row(w, row as usize));
                 }
                 self.batch = batch;

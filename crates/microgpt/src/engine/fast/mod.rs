@@ -185,6 +185,12 @@ impl Learner<f32> for Fast {
         (&mut tape.params, &mut tape.param_grads)
     }
 
+    fn swap_grads(&mut self, other: &mut Vec<f32>) {
+        let tape = self.tape.get_mut();
+        other.resize(tape.params.len(), 0.0);
+        std::mem::swap(&mut tape.param_grads, other);
+    }
+
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
         let tape = self.tape.get_mut();
         tape.tensors.clear();

@@ -179,6 +179,12 @@ impl Learner<f64> for Scalar {
         (&mut tape.values[..tape.num_params], &mut tape.grads[..tape.num_params])
     }
 
+    fn swap_grads(&mut self, other: &mut Vec<f64>) {
+        let tape = self.tape.get_mut();
+        other.resize(tape.num_params, 0.0);
+        other.copy_from_slice(&tape.grads[..tape.num_params]);
+    }
+
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
         let tape = self.tape.get_mut();
         tape.memory = Memory { slots, rows, cols };

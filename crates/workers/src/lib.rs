@@ -1,0 +1,52 @@
+//! Several workers for one training step, to the bits of one.
+//!
+//! A batch is cut into parts by documents. Each worker has the parameters and all that the optimiser remembers, works
+//! on its share of the parts, and hears from the others what the gradients of all parts add up to; then all make the
+//! same update. The sum is always that of one binary tree over the parts (see [`microgpt::exchange`]), so the bits do
+//! not tell how many workers there were.
+//!
+//! ```
+//! use microgpt::{Config, batch::Batch, rng::Rng, train::Trainer};
+//! let config = Config { micro_batches: 2, ..Config::default() };
+//! let mut trainer = Trainer::<f64>::new(config, 27, &mut Rng::new(1))?;
+//! let mut batch = Batch::default();
+//! for name in [[26, 4, 12, 12, 0, 26], [26, 0, 13, 13, 0, 26]] {
+//!     batch.push_document(&name, 8);
+//! }
+//! microgpt_workers::share(&mut trainer, 2);
+//! trainer.step(&batch)?;
+//! # Ok::<(), microgpt::Error>(())
+//! ```
+
+pub mod meeting;
+pub mod threads;
+
+use microgpt::engine::Precision;
+use microgpt::train::Trainer;
+
+/// How many workers a training is best shared by: as many as there are processors, but not more than there are parts
+/// of a batch, and one where they would wait longer than they work. `wanted` says how many at most; 0 leaves it open.
+pub fn choose<R: Precision>(trainer: &Trainer<R>, wanted: usize) -> usize {
+    let parts = trainer.config.parts(trainer.num_params());
+    if wanted > 0 {
+        return threads::possible(wanted, parts);
+    }
+    let rows = trainer.config.batch_size.saturating_mul(trainer.config.block_size);
+    let work = rows.saturating_mul(trainer.num_params()) / parts;
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if work < WORTH_A_MEETING { 1 } else { threads::possible(processors, parts) }
+}
+
+/// Rows times parameters of a part below which two threads need as long as one.
+const WORTH_A_MEETING: usize = 1 << 20;
+
+/// From now on each step is shared by `workers` threads, of which the caller is one; by one, all is as it was.
+///
+/// The others begin as copies of the trainer. What is changed in it later by hand (a setting, a parameter) they do
+/// not hear of: share again.
+///
+/// # Panics
+/// If the parts of a batch cannot be shared by so many: see [`threads::possible`].
+pub fn share<R: Precision>(trainer: &mut Trainer<R>, workers: usize) {
+    trainer.exchange_by(threads::exchange(trainer, workers));
+}

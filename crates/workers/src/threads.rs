@@ -1,0 +1,246 @@
+//! Workers that are threads of this process, and meet in its memory.
+//!
+//! ```text
+//! worker 0 (the caller)              worker 1, 2, ...
+//! shows the batch  ---- meeting ---- looks at it
+//! works on its parts                 works on its parts
+//! shows its gradients  - meeting --- shows its gradients
+//! sums its range of them             sums its range of them
+//! shows the sums  ----- meeting ---- shows the sums
+//! takes all sums, updates            takes all sums, updates
+//! ```
+
+use crate::meeting::{Meeting, Over, held};
+use microgpt::engine::Precision;
+use microgpt::exchange::{Alone, Exchange};
+use microgpt::real::Real;
+use microgpt::train::Trainer;
+use microgpt::{Error, ErrorKind, batch::Batch};
+use std::any::Any;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+
+/// What the workers show each other. The meetings say when who may look: no lock is ever waited for.
+struct Table<R> {
+    meeting: Meeting,
+    batch: Mutex<Batch>,
+    /// Each worker's own gradients, but for the range that it sums itself.
+    grads: Vec<RwLock<(Vec<R>, f64)>>,
+    /// Each worker's range of the sums.
+    sums: Vec<RwLock<Vec<R>>>,
+    /// Why a worker has gone.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+impl<R: Real> Table<R> {
+    fn new(workers: usize, num_params: usize) -> Table<R> {
+        let len = |worker| range(worker, workers, num_params).len();
+        Table {
+            meeting: Meeting::new(workers),
+            batch: Mutex::default(),
+            grads: (0..workers).map(|_| RwLock::new((vec![R::default(); num_params], 0.0))).collect(),
+            sums: (0..workers).map(|worker| RwLock::new(vec![R::default(); len(worker)])).collect(),
+            panic: Mutex::default(),
+        }
+    }
+}
+
+/// How many of `wanted` workers can share `parts` evenly: a power of two.
+pub fn possible(wanted: usize, parts: usize) -> usize {
+    1 << wanted.clamp(1, parts).ilog2()
+}
+
+/// Which of `len` numbers a worker sums: whole cache lines.
+fn range(worker: usize, workers: usize, len: usize) -> Range<usize> {
+    let share = len.div_ceil(workers).next_multiple_of(16);
+    (worker * share).min(len)..((worker + 1) * share).min(len)
+}
+
+/// The trainer's part in an exchange of `workers` threads; the other threads, with copies of it, wait for its steps.
+///
+/// # Panics
+/// If the parts of a batch cannot be shared evenly by so many, or the system has no more threads.
+pub fn exchange<R: Precision>(trainer: &Trainer<R>, workers: usize) -> Box<dyn Exchange<R>> {
+    let parts = trainer.config.parts(trainer.num_params());
+    assert!(workers == possible(workers, parts), "{workers} workers for {parts} parts");
+    if workers == 1 {
+        return Box::new(Alone);
+    }
+    let table = Arc::new(Table::new(workers, trainer.num_params()));
+    let seat = |place| Seat { table: table.clone(), place, spare: Vec::new() };
+    let mut host = Host { seat: seat(0), others: Vec::new(), in_step: false };
+    for place in 1..workers {
+        let (mut twin, seat) = (trainer.twin(), seat(place));
+        let table = table.clone();
+        twin.exchange_by(Box::new(seat));
+        let work = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| follow(twin, &table))) {
+                held(table.panic.lock()).get_or_insert(panic);
+            }
+            table.meeting.end();
+        };
+        let thread = std::thread::Builder::new().name(format!("worker {place}"));
+        host.others.push(thread.spawn(work).expect("a thread"));
+    }
+    Box::new(host)
+}
+
+/// The life of a worker that is not the caller.
+fn follow<R: Precision>(mut trainer: Trainer<R>, table: &Table<R>) {
+    let mut batch = Batch::default();
+    while table.meeting.wait().is_ok() {
+        batch.clone_from(&*held(table.batch.lock()));
+        match trainer.step(&batch) {
+            Err(error) if error.kind() == ErrorKind::Peer => return,
+            // A loss that is no number: the caller has found the same, and nothing was updated.
+            _ => {}
+        }
+    }
+}
+
+/// One worker's place at the table.
+struct Seat<R> {
+    table: Arc<Table<R>>,
+    place: usize,
+    spare: Vec<R>,
+}
+
+impl<R: Real> Seat<R> {
+    fn meet_and_sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<(), Over> {
+        let Seat { table, place, spare } = self;
+        let (workers, len) = (table.grads.len(), grads.len());
+        let mine = range(*place, workers, len);
+        {
+            let (shown, shown_loss) = &mut *held(table.grads[*place].write());
+            shown[..mine.start].copy_from_slice(&grads[..mine.start]);
+            shown[mine.end..].copy_from_slice(&grads[mine.end..]);
+            *shown_loss = *loss;
+        }
+        table.meeting.wait()?;
+        spare.resize(CHUNK * workers.ilog2() as usize, R::default());
+        for (sums, i) in held(table.sums[*place].write()).chunks_mut(CHUNK).zip(0..) {
+            let first = mine.start + i * CHUNK;
+            let here = first..first + sums.len();
+            let take = |worker: usize, to: &mut [R], add: bool| {
+                let shown = held(table.grads[worker].read());
+                let from = if worker == *place { &grads[here.clone()] } else { &shown.0[here.clone()] };
+                if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
+            };
+            tree(0..workers, &take, sums, spare);
+        }
+        *loss = tree_of(0..workers, &|worker| held(table.grads[worker].read()).1);
+        table.meeting.wait()?;
+        for worker in 0..workers {
+            grads[range(worker, workers, len)].copy_from_slice(&held(table.sums[worker].read()));
+        }
+        Ok(())
+    }
+}
+
+/// Numbers summed at a time: they stay in the first cache.
+const CHUNK: usize = 2048;
+
+/// `to` becomes the sum of what `take` copies there, or adds, for each worker: as a binary tree.
+fn tree<R: Real>(
+    workers: Range<usize>,
+    take: &impl Fn(usize, &mut [R], bool),
+    to: &mut [R],
+    spare: &mut [R],
+) {
+    if workers.len() == 1 {
+        return take(workers.start, to, false);
+    }
+    let middle = workers.start + workers.len() / 2;
+    tree(workers.start..middle, take, to, spare);
+    if middle + 1 == workers.end {
+        return take(middle, to, true);
+    }
+    let (right, spare) = spare.split_at_mut(CHUNK);
+    let right = &mut right[..to.len()];
+    tree(middle..workers.end, take, right, spare);
+    R::add_into(to, right);
+}
+
+/// The same of one number.
+fn tree_of(workers: Range<usize>, of: &impl Fn(usize) -> f64) -> f64 {
+    if workers.len() == 1 {
+        return of(workers.start);
+    }
+    let middle = workers.start + workers.len() / 2;
+    tree_of(workers.start..middle, of) + tree_of(middle..workers.end, of)
+}
+
+/// A worker that was called by another: its batch has come with the call.
+impl<R: Real> Exchange<R> for Seat<R> {
+    fn place(&self) -> (usize, usize) {
+        (self.place, self.table.grads.len())
+    }
+
+    fn begin(&mut self, _batch: &Batch) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<(), Error> {
+        self.meet_and_sum(grads, loss).map_err(|Over| gone())
+    }
+}
+
+/// The caller's place, and the threads that wait for it.
+struct Host<R: Real> {
+    seat: Seat<R>,
+    others: Vec<JoinHandle<()>>,
+    in_step: bool,
+}
+
+impl<R: Real> Host<R> {
+    /// Sends the others away, and waits until they have gone. Returns why one went by itself, if it did.
+    fn end(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.seat.table.meeting.end();
+        for thread in self.others.drain(..) {
+            // It has caught its own panic.
+            let _ = thread.join();
+        }
+        held(self.seat.table.panic.lock()).take()
+    }
+
+    /// Another worker has gone in the middle of a step: its panic is the caller's.
+    fn lost(&mut self) -> Error {
+        match self.end() {
+            Some(panic) => resume_unwind(panic),
+            None => gone(),
+        }
+    }
+}
+
+impl<R: Real> Exchange<R> for Host<R> {
+    fn place(&self) -> (usize, usize) {
+        self.seat.place()
+    }
+
+    fn begin(&mut self, batch: &Batch) -> Result<(), Error> {
+        // The caller has caught a panic of its own: the others are still waiting in the step before.
+        if std::mem::replace(&mut self.in_step, true) {
+            return Err(self.lost());
+        }
+        held(self.seat.table.batch.lock()).clone_from(batch);
+        self.seat.table.meeting.wait().map_err(|Over| self.lost())
+    }
+
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<(), Error> {
+        let done = self.seat.meet_and_sum(grads, loss);
+        self.in_step = false;
+        done.map_err(|Over| self.lost())
+    }
+}
+
+impl<R: Real> Drop for Host<R> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn gone() -> Error {
+    Error::peer("expected all workers, found one gone")
+}
