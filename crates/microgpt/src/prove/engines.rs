@@ -4,7 +4,7 @@ use super::{Check, Proof, TOLERANCE, named};
 use crate::engine::fast::Fast;
 use crate::layout::Layout;
 use crate::real::Real;
-use crate::tensor::{Engine, Learner};
+use crate::tensor::Learner;
 
 /// Logits, loss, and the gradient of every parameter.
 struct Outcome {
