@@ -10,6 +10,7 @@ Examples:
   microgpt train --data my.txt               any UTF-8 text, a document per line (- reads standard input)
   microgpt train --n-layer 2 --steps 2000    change any setting; `microgpt list` shows them all
   microgpt train --preset microgpt-final     the other revision of microgpt.py
+  microgpt train --preset shakespeare-char --data book.txt    a bigger model, of a text as one stream
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt prove --n-head 2                  is every gradient right?
@@ -109,13 +110,13 @@ pub(crate) struct ProveArgs {
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings with a name: microgpt (the default), microgpt-final
+    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Settings from a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The text to learn from: UTF-8, a document per line; - is standard input
+    /// The text to learn from: UTF-8, a document per line (or see --data-mode); - is standard input
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     data: Option<String>,
     #[command(flatten)]

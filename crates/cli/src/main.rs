@@ -3,10 +3,12 @@
 //!
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
+//! - [`samples`]: what a model writes
 //! - [`train`], [`generate`], [`prove`], [`list`]: the commands
 
 mod args;
 mod voice;
+mod samples;
 mod train;
 mod generate;
 mod prove;

@@ -3,7 +3,6 @@
 use crate::args::ProveArgs;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use microgpt::batch::Corpus;
 use microgpt::choices::Choice;
 use microgpt::engine::scalar::Fault;
 use microgpt::prove::{Check, TOLERANCE, prove};
@@ -15,9 +14,7 @@ use std::process::ExitCode;
 pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
     let settings = args.settings.resolve()?;
     let fault = args.plant.as_deref().map(Fault::parse).transpose().map_err(|error| error.at("--plant"))?;
-    let mut documents = settings.data.read()?.documents;
-    documents.shuffle(&mut Rng::new(settings.config.seed));
-    let mut corpus = Corpus::new(documents);
+    let mut corpus = settings.read_data(None, &mut Rng::new(settings.config.seed))?.corpus;
 
     // On a terminal only; elsewhere the bar hides itself.
     let style =

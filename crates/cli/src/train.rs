@@ -1,14 +1,17 @@
 //! `microgpt train`: data, model, the loop, samples; and the run folder beside it.
 
 use crate::args::TrainArgs;
+use crate::samples;
 use crate::voice::{Beginning, Voice, program};
 use anyhow::Result;
-use microgpt::batch::{Batch, Corpus};
+use microgpt::Error;
+use microgpt::batch::Batch;
+use microgpt::corpus::Corpus;
 use microgpt::engine::Precision;
+use microgpt::evaluate;
+use microgpt::real::{EngineKind, Real};
 use microgpt::rng::Rng;
-use microgpt::sample::Sampler;
 use microgpt::train::{Step, Trainer};
-use microgpt::{Error, real::Real};
 use microgpt_runs::metrics::Metrics;
 use microgpt_runs::weights::Stored;
 use microgpt_runs::{Run, Settings};
@@ -37,27 +40,36 @@ struct Folder {
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let session = match &args.resume {
-        Some(name) => resume(name, args)?,
-        None => begin(args)?,
-    };
     // A second Ctrl+C does not wait.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Relaxed) {
             std::process::exit(130);
         }
     });
-    session.train(args)
+    match &args.resume {
+        Some(name) => {
+            let run = Run::find(name)?;
+            match run.read_settings()?.config.engine {
+                EngineKind::Scalar => resume::<f64>(run, name, args)?.train(args),
+                EngineKind::Fast => resume::<f32>(run, name, args)?.train(args),
+            }
+        }
+        None => {
+            let settings = args.settings.resolve()?;
+            match settings.config.engine {
+                EngineKind::Scalar => begin::<f64>(settings, args)?.train(args),
+                EngineKind::Fast => begin::<f32>(settings, args)?.train(args),
+            }
+        }
+    }
 }
 
 /// A new run.
-fn begin(args: &TrainArgs) -> Result<Session<f64>> {
-    let settings = args.settings.resolve()?;
-    let mut data = settings.data.read()?;
+fn begin<R: Stored + Precision>(settings: Settings, args: &TrainArgs) -> Result<Session<R>> {
     // One source of chance for everything, in microgpt.py's order: documents, weights, samples.
     let mut rng = Rng::new(settings.config.seed);
-    data.documents.shuffle(&mut rng);
-    let corpus = Corpus::new(data.documents);
+    let data = settings.read_data(None, &mut rng)?;
+    let corpus = data.corpus;
     let trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng)?;
     let make = || -> Result<Folder, Error> {
         let run = match &args.out {
@@ -86,19 +98,19 @@ fn unsaved(error: &Error) {
 }
 
 /// The settings that a run may change on its way; with any other it would be another run.
-const MAY_CHANGE: &[&str] = &["steps", "samples", "temperature", "data"];
+const MAY_CHANGE: &[&str] =
+    &["steps", "samples", "temperature", "data", "eval_every", "eval_size", "max_new_tokens"];
 
 /// A saved run, as if it had not stopped.
-fn resume(name: &str, args: &TrainArgs) -> Result<Session<f64>> {
-    let run = Run::find(name)?;
-    let mut saved = run.load::<f64>()?;
+fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Result<Session<R>> {
+    let mut saved = run.load::<R>()?;
     let mut settings = saved.settings;
     for flag in args.settings.flags() {
         if !MAY_CHANGE.contains(&flag.name.as_str()) {
             return Err(Error::config(format!(
                 "{}: expected only --{} with --resume, for with anything else it is another run",
                 flag.place,
-                MAY_CHANGE.join(", --")
+                MAY_CHANGE.join(", --").replace('_', "-")
             ))
             .into());
         }
@@ -107,7 +119,8 @@ fn resume(name: &str, args: &TrainArgs) -> Result<Session<f64>> {
     settings.config.validate()?;
     saved.checkpoint.config = settings.config.clone();
 
-    let mut data = settings.data.read()?;
+    let tokenizer = saved.checkpoint.tokenizer()?;
+    let data = settings.read_data(Some(tokenizer), &mut Rng::new(settings.config.seed))?;
     if data.sha256 != saved.data_sha256 {
         return Err(Error::text(format!(
             "{}: expected the text that {name} was trained on (SHA-256 {}), found another ({})",
@@ -115,13 +128,11 @@ fn resume(name: &str, args: &TrainArgs) -> Result<Session<f64>> {
         ))
         .into());
     }
-    data.documents.shuffle(&mut Rng::new(settings.config.seed));
-    let corpus = Corpus::with_tokenizer(data.documents, saved.checkpoint.tokenizer()?)?;
     let rng = Rng::restore(&saved.checkpoint.rng)?;
     let metrics = run.metrics(saved.checkpoint.step)?;
     run.write_settings(&settings)?;
     let folder = Some(Folder { run, metrics, data_sha256: data.sha256, asked: true });
-    Ok(Session { settings, corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
+    Ok(Session { settings, corpus: data.corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
 }
 
 impl<R: Stored + Precision> Session<R> {
@@ -138,8 +149,7 @@ impl<R: Stored + Precision> Session<R> {
         let mut voice = Voice::new(args.json);
         voice.begin(&Beginning {
             settings: &self.settings,
-            num_docs: self.corpus.documents.len(),
-            vocab_size: self.corpus.tokenizer.vocab_size(),
+            corpus: &self.corpus,
             num_params: self.trainer.num_params(),
             steps_done: self.trainer.steps_done(),
             run: self.folder.as_ref().map(|folder| &folder.run),
@@ -152,7 +162,13 @@ impl<R: Stored + Precision> Session<R> {
             self.corpus.fill(&mut batch, first, config.batch_size, config.block_size);
             let step = self.trainer.step(&batch)?;
             self.record(&step)?;
-            if let Err(error) = voice.step(&step, config.steps, config.batch_size) {
+            let mut told = voice.step(&step, config.steps, &batch);
+            if evaluate::is_due(&config, step.step) {
+                let loss = evaluate::validation_loss(&mut self.trainer, &mut self.corpus, &mut batch)?;
+                self.keep(|_, folder| folder.metrics.push_validation(step.step, loss))?;
+                told = told.and_then(|()| voice.validation(step.step, config.steps, loss));
+            }
+            if let Err(error) = told {
                 self.save()?;
                 return Err(error.into());
             }
@@ -168,7 +184,7 @@ impl<R: Stored + Precision> Session<R> {
 
         voice.heading(self.settings.preset().heading)?;
         let samples = self.samples(&voice)?;
-        self.keep(|_, folder| folder.run.write_samples(&samples))?;
+        self.keep(|_, folder| folder.run.write_samples(&samples, config.data_mode))?;
         voice.next(self.folder.as_ref().map(|folder| &folder.run))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -202,15 +218,13 @@ impl<R: Stored + Precision> Session<R> {
 
     fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {
         let Trainer { model, engine, config, .. } = &mut self.trainer;
-        let mut sampler = Sampler::new(engine.as_mut(), model);
-        let tokenizer = &self.corpus.tokenizer;
+        let writer = samples::Writer { config, model, tokenizer: &self.corpus.tokenizer };
         let mut samples = Vec::new();
-        for i in 1..=config.samples {
-            let tokens =
-                sampler.sample(engine.as_mut(), model, tokenizer, &[], config.temperature, &mut self.rng)?;
-            samples.push(tokenizer.decode(&tokens));
-            voice.sample(i, &samples[i - 1])?;
-        }
+        writer.write(engine.as_mut(), "", &mut self.rng, &mut |i, text| {
+            voice.sample(i, &text, config.data_mode)?;
+            samples.push(text);
+            Ok(())
+        })?;
         Ok(samples)
     }
 

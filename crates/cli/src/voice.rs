@@ -1,6 +1,10 @@
 //! How training is told: microgpt.py's lines in a pipe, one live line on a terminal, JSON for programs.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use microgpt::batch::Batch;
+use microgpt::corpus::Corpus;
+use microgpt::documents::DataMode;
+use microgpt::evaluate::bits;
 use microgpt::train::Step;
 use microgpt_runs::{Run, Settings};
 use serde_json::json;
@@ -26,13 +30,17 @@ pub(crate) struct Live {
     first_loss: Option<f64>,
     /// Sums that fade, and so their quotient is a mean of the last losses (some 50).
     faded: (f64, f64),
+    /// The last loss on what is held back.
+    validation: Option<f64>,
+    /// What is counted: tokens of a stream, or documents; and how many there were.
+    unit: &'static str,
+    count: usize,
 }
 
 /// What there is to say before the first step.
 pub(crate) struct Beginning<'a> {
     pub(crate) settings: &'a Settings,
-    pub(crate) num_docs: usize,
-    pub(crate) vocab_size: usize,
+    pub(crate) corpus: &'a Corpus,
     pub(crate) num_params: usize,
     pub(crate) steps_done: usize,
     pub(crate) run: Option<&'a Run>,
@@ -53,6 +61,9 @@ impl Voice {
                 first_step: 0,
                 first_loss: None,
                 faded: (0.0, 0.0),
+                validation: None,
+                unit: "docs",
+                count: 0,
             })
         } else {
             Voice::Plain
@@ -61,14 +72,16 @@ impl Voice {
 
     /// Before the first step.
     pub(crate) fn begin(&mut self, begin: &Beginning<'_>) -> io::Result<()> {
-        let Beginning { settings, num_docs, vocab_size, num_params, steps_done, run } = *begin;
-        let config = &settings.config;
+        let Beginning { settings, corpus, num_params, steps_done, run } = *begin;
+        let (config, stream) = (&settings.config, settings.config.data_mode == DataMode::Stream);
+        let (len, held_back, vocab_size) = (corpus.len(), corpus.held_back(), corpus.tokenizer.vocab_size());
         let mut out = io::stdout().lock();
         match self {
             Voice::Json => {
                 let run = run.map(|run| run.path().display().to_string());
                 let event = json!({
-                    "event": "begin", "num_docs": num_docs, "vocab_size": vocab_size, "num_params": num_params,
+                    "event": "begin", (if stream { "num_chars" } else { "num_docs" }): len, "held_back": held_back,
+                    "vocab_size": vocab_size, "num_params": num_params,
                     "steps": config.steps, "steps_done": steps_done, "run": run,
                 });
                 return writeln!(out, "{event}");
@@ -78,7 +91,9 @@ impl Voice {
                 let mut err = io::stderr().lock();
                 let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
                 writeln!(err, "{} the GPT that hides nothing\n", bold("microgpt:"))?;
-                writeln!(err, "  text      {} from {}", plural(num_docs, "document"), settings.data)?;
+                let unit = if stream { "character" } else { "document" };
+                let aside = if held_back > 0 { format!(", {held_back} held back") } else { String::new() };
+                writeln!(err, "  text      {}{aside} from {}", plural(len, unit), settings.data)?;
                 writeln!(
                     err,
                     "  model     {}: {} of {}, {} wide, that see{} {} at once",
@@ -93,7 +108,7 @@ impl Voice {
                     err,
                     "  training  {} of {}: guess each next character, see it, be corrected a little",
                     plural(config.steps - steps_done.min(config.steps), "step"),
-                    plural(config.batch_size, "document"),
+                    plural(config.batch_size, if stream { "window" } else { "document" }),
                 )?;
                 writeln!(
                     err,
@@ -104,23 +119,46 @@ impl Voice {
                     Some(run) => writeln!(err, "  saved in  {}\n", run.path().display())?,
                     None => writeln!(err, "  saved in  nothing is saved\n")?,
                 }
+                live.unit = if stream { "tokens" } else { "docs" };
                 live.begin(steps_done, config.steps);
             }
         }
-        writeln!(out, "num docs: {num_docs}\nvocab size: {vocab_size}\nnum params: {num_params}")
+        writeln!(out, "num {}: {len}", if stream { "chars" } else { "docs" })?;
+        if held_back > 0 {
+            writeln!(out, "held back: {held_back}")?;
+        }
+        writeln!(out, "vocab size: {vocab_size}\nnum params: {num_params}")
     }
 
     /// After each step.
-    pub(crate) fn step(&mut self, step: &Step, steps: usize, batch_size: usize) -> io::Result<()> {
+    pub(crate) fn step(&mut self, step: &Step, steps: usize, batch: &Batch) -> io::Result<()> {
         let Step { step: number, loss, lr } = *step;
         match self {
             Voice::Plain => writeln!(io::stdout().lock(), "step {number:4} / {steps:4} | loss {loss:.4}"),
             Voice::Live(live) => {
-                live.step(step, batch_size);
+                live.step(step, batch);
                 Ok(())
             }
             Voice::Json => {
                 let event = json!({"event": "step", "step": number, "steps": steps, "loss": loss, "lr": lr});
+                writeln!(io::stdout().lock(), "{event}")
+            }
+        }
+    }
+
+    /// After a look at what is held back: its loss in nats per token, and as bits.
+    pub(crate) fn validation(&mut self, step: usize, steps: usize, loss: f64) -> io::Result<()> {
+        let bits = bits(loss);
+        let line =
+            format!("step {step:4} / {steps:4} | held back {loss:.4} nats = {bits:.4} bits per character");
+        match self {
+            Voice::Plain => writeln!(io::stdout().lock(), "{line}"),
+            Voice::Live(live) => {
+                live.validation = Some(loss);
+                live.bar.suspend(|| writeln!(io::stderr().lock(), "{line}"))
+            }
+            Voice::Json => {
+                let event = json!({"event": "validation", "step": step, "loss": loss, "bits": bits});
                 writeln!(io::stdout().lock(), "{event}")
             }
         }
@@ -143,10 +181,11 @@ impl Voice {
     }
 
     /// A sample; `number` counts from 1.
-    pub(crate) fn sample(&self, number: usize, text: &str) -> io::Result<()> {
+    pub(crate) fn sample(&self, number: usize, text: &str, mode: DataMode) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match self {
             Voice::Json => writeln!(out, "{}", json!({"event": "sample", "sample": number, "text": text})),
+            _ if mode == DataMode::Stream => writeln!(out, "sample {number:2}:\n{text}\n"),
             _ => writeln!(out, "sample {number:2}: {text}"),
         }
     }
@@ -197,15 +236,20 @@ impl Live {
         (self.started, self.first_step) = (Instant::now(), steps_done);
     }
 
-    fn step(&mut self, step: &Step, batch_size: usize) {
+    fn step(&mut self, step: &Step, batch: &Batch) {
         let Step { step: number, loss, lr } = *step;
         self.first_loss.get_or_insert(loss);
         self.faded = (self.faded.0 * FADING + loss, self.faded.1 * FADING + 1.0);
-        let documents = ((number - self.first_step) * batch_size) as f64;
-        let rate = documents / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.count += if self.unit == "docs" { batch.segments.len() } else { batch.rows() };
+        let rate = self.count as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         self.bar.set_position(number as u64);
-        self.bar
-            .set_message(format!("loss {loss:.3} (mean {:.3}), lr {lr:.5}, {rate:.0} docs/s", self.mean()));
+        let held_back = self.validation.map(|loss| format!(", held back {loss:.3} = {:.2} bits", bits(loss)));
+        self.bar.set_message(format!(
+            "loss {loss:.3} (mean {:.3}){}, lr {lr:.5}, {rate:.0} {}/s",
+            self.mean(),
+            held_back.unwrap_or_default(),
+            self.unit
+        ));
     }
 
     fn mean(&self) -> f64 {

@@ -5,7 +5,8 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock, and builds its rival")]
 
-use microgpt::batch::{Batch, Corpus};
+use microgpt::batch::Batch;
+use microgpt::corpus::Corpus;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt::{Config, activation::Activation, documents::Documents, schedule::Schedule};

@@ -1,7 +1,5 @@
 //! Tokens -> what one step works on: inputs, targets and where each document begins. Ragged: nothing is padded.
 
-use crate::{documents::Documents, error::Error, token::Tokenizer};
-
 /// One document's part of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
@@ -115,69 +113,9 @@ impl Batch {
     }
 }
 
-/// Documents and their alphabet, to make batches from.
-#[derive(Debug, Clone)]
-pub struct Corpus {
-    /// The documents, in the order in which they are learnt.
-    pub documents: Documents,
-    /// Their alphabet.
-    pub tokenizer: Tokenizer,
-    line: Vec<u32>,
-}
-
-impl Corpus {
-    /// The documents with a tokenizer of their own alphabet.
-    pub fn new(documents: Documents) -> Corpus {
-        let tokenizer = Tokenizer::of(&documents);
-        Corpus { documents, tokenizer, line: Vec::new() }
-    }
-
-    /// The documents with the tokenizer of a model that exists.
-    ///
-    /// # Errors
-    /// A document with a character that the tokenizer does not know.
-    pub fn with_tokenizer(documents: Documents, tokenizer: Tokenizer) -> Result<Corpus, Error> {
-        let mut line = Vec::new();
-        for (i, document) in documents.iter().enumerate() {
-            line.clear();
-            tokenizer
-                .encode_into(document, &mut line)
-                .map_err(|error| error.at(format!("document {}", i + 1)))?;
-        }
-        Ok(Corpus { documents, tokenizer, line })
-    }
-
-    /// Fills `batch` with `count` documents from place `first` on, beginning again at the end.
-    pub fn fill(&mut self, batch: &mut Batch, first: usize, count: usize, block_size: usize) {
-        batch.clear();
-        for i in first..first + count {
-            let document = self.documents.get(i % self.documents.len());
-            self.line.clear();
-            self.line.push(self.tokenizer.bos());
-            self.tokenizer.encode_into(document, &mut self.line).expect("the alphabet of the documents");
-            self.line.push(self.tokenizer.bos());
-            batch.push_document(&self.line, block_size);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn documents_stand_one_after_the_other_and_long_ones_are_cut() {
-        let mut corpus = Corpus::new(Documents::from_lines("ab\nabcde\nc".into()).unwrap());
-        let mut batch = Batch::default();
-        corpus.fill(&mut batch, 1, 3, 4);
-        let bos = corpus.tokenizer.bos();
-        assert_eq!(batch.tokens, [bos, 0, 1, 2, bos, 2, bos, 0, 1]);
-        assert_eq!(batch.targets, [0, 1, 2, 3, 2, bos, 0, 1, bos]);
-        assert_eq!(batch.positions, [0, 1, 2, 3, 0, 1, 0, 1, 2]);
-        let starts: Vec<(usize, usize)> = batch.segments.iter().map(|s| (s.start, s.len)).collect();
-        assert_eq!(starts, [(0, 4), (4, 2), (6, 3)]);
-        assert_eq!((batch.loss_rows, batch.longest()), (9, 4));
-    }
 
     #[test]
     fn the_parts_of_a_batch_are_its_documents_once_each_and_nearly_equal() {

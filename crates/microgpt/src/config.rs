@@ -2,7 +2,9 @@
 
 use crate::activation::Activation;
 use crate::choices::{Choice, nearest};
+use crate::documents::DataMode;
 use crate::error::Error;
+use crate::real::EngineKind;
 use crate::schedule::Schedule;
 
 /// A setting as text and back: what a knob's type has to offer.
@@ -173,10 +175,22 @@ knobs! {
         /// Begin with zeros where a layer writes into the stream (attn_wo, mlp_fc2)
         zero_init: bool = true,
     }
+    "data" {
+        /// How the text is read: each line a document, or all of it one stream
+        data_mode: DataMode = DataMode::Lines,
+        /// The part of the text that is held back, to see the loss on what is not learnt
+        val_fraction: f64 = 0.0,
+        /// Steps between two looks at the loss on what is held back
+        eval_every: usize = 250,
+        /// How many documents, or windows of a stream, such a look takes in
+        eval_size: usize = 240,
+    }
     "training" {
+        /// What computes: exact to the last bit, or fast
+        engine: EngineKind = EngineKind::Scalar,
         /// How many steps to train
         steps: usize = 500,
-        /// Documents in a step
+        /// Documents, or windows of a stream, in a step
         batch_size: usize = 1,
         /// Parts of a step that threads may share, a power of two; 0: as many as its work is worth
         micro_batches: usize = 0,
@@ -198,6 +212,8 @@ knobs! {
         temperature: f64 = 0.5,
         /// How many samples to print
         samples: usize = 20,
+        /// Characters in a sample of a stream; a document ends by itself
+        max_new_tokens: usize = 500,
     }
 }
 
@@ -220,7 +236,9 @@ impl Config {
                 Err(Error::config(format!("{name}: expected {expected}, found {found}")))
             }
         };
-        for name in ["n_layer", "n_head", "n_embd", "block_size", "steps", "batch_size"] {
+        for name in
+            ["n_layer", "n_head", "n_embd", "block_size", "steps", "batch_size", "eval_every", "eval_size"]
+        {
             check(self.get(name).as_deref() != Some("0"), name, "at least 1")?;
         }
         check(
@@ -233,6 +251,7 @@ impl Config {
             "n_embd",
             &format!("a multiple of n_head ({})", self.n_head),
         )?;
+        check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
         check(self.init_std >= 0.0, "init_std", "at least 0")?;
         check(self.lr >= 0.0, "lr", "at least 0")?;
         check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;

@@ -1,7 +1,33 @@
-//! Text -> documents: a line each, in a random order.
+//! Text -> documents: a line each, in a random order. (A text that is one stream is `stream`'s.)
 
 use crate::{error::Error, rng::Rng};
 use std::ops::Range;
+
+choices! {
+    /// How a text is read.
+    pub enum DataMode: "data_mode" {
+        /// Each line is a document, which begins and ends for itself
+        Lines = "lines",
+        /// All of it is one stream of characters, learnt in windows of block_size
+        Stream = "stream",
+    }
+}
+
+/// Bytes as text.
+///
+/// # Errors
+/// Bytes that are no UTF-8: the error names the first bad byte, its place and its line.
+pub fn utf8(bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let line = 1 + bytes[..at].iter().filter(|&&b| b == b'\n').count();
+        Error::text(format!(
+            "expected UTF-8 text, found byte 0x{:02x} at offset {at} (line {line})",
+            bytes[at]
+        ))
+    })
+}
 
 /// The documents of a text, without copies: the text and where in it each document stands.
 #[derive(Debug, Clone)]
@@ -42,18 +68,9 @@ impl Documents {
     /// The same for bytes, which must be UTF-8.
     ///
     /// # Errors
-    /// Bytes that are no UTF-8: the error names the first bad byte, its place and its line. A text without a document.
+    /// As [`utf8`]. A text without a document.
     pub fn from_utf8(bytes: Vec<u8>) -> Result<Documents, Error> {
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let bytes = error.as_bytes();
-            let line = 1 + bytes[..at].iter().filter(|&&b| b == b'\n').count();
-            Error::text(format!(
-                "expected UTF-8 text, found byte 0x{:02x} at offset {at} (line {line})",
-                bytes[at]
-            ))
-        })?;
-        Documents::from_lines(text)
+        Documents::from_lines(utf8(bytes)?)
     }
 
     /// Puts the documents in a random order.

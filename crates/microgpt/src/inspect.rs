@@ -8,7 +8,7 @@ use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
 /// The tensor of that name (`layer0.attn_weights`), the last one if there are several.
 ///
 /// ```
-/// # use microgpt::{Config, batch::*, documents::Documents, inspect, rng::Rng, train::Trainer};
+/// # use microgpt::{Config, batch::*, corpus::Corpus, documents::Documents, inspect, rng::Rng, train::Trainer};
 /// # let mut corpus = Corpus::new(Documents::from_lines("ab".into()).unwrap());
 /// # let mut trainer = Trainer::<f64>::new(Config::default(), 3, &mut Rng::new(1)).unwrap();
 /// # let mut batch = Batch::default();
@@ -222,7 +222,7 @@ impl Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, batch::Corpus, documents::Documents, rng::Rng, train::Trainer};
+    use crate::{Config, corpus::Corpus, documents::Documents, rng::Rng, train::Trainer};
 
     fn trained() -> (Trainer<f64>, Batch) {
         let mut corpus = Corpus::new(Documents::from_lines("abcab\ncab".into()).unwrap());

@@ -3,6 +3,16 @@
 use microgpt_kernels::{adam, exact, slices};
 use std::fmt::Debug;
 
+choices! {
+    /// What computes, and with it the precision.
+    pub enum EngineKind: "engine" {
+        /// One number at a time in f64: microgpt.py's numbers, to the last bit
+        Scalar = "scalar",
+        /// Whole rows at a time in f32, by the widest instructions that the machine has
+        Fast = "fast",
+    }
+}
+
 /// A number of the flat slices: parameters, gradients, what the optimiser remembers.
 pub trait Real: Copy + Debug + Default + PartialEq + Send + Sync + 'static {
     /// Its name in files: `f64`.

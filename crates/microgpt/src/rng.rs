@@ -156,6 +156,25 @@ impl Rng {
     }
 }
 
+/// Number `number` of a list of random numbers below `n` that belongs to `seed`: found without those before it.
+///
+/// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014), which mixes the seed
+/// and the place in the list.
+///
+/// # Panics
+/// If `n` is 0.
+pub fn nth_below(seed: u64, number: u64, n: usize) -> usize {
+    assert!(n > 0, "nth_below: expected at least 1, found 0");
+    let mix = |x: u64| {
+        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58476d1ce4e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d049bb133111eb);
+        x ^ (x >> 31)
+    };
+    const STEP: u64 = 0x9e3779b97f4a7c15;
+    let random = mix(mix(seed.wrapping_add(STEP)).wrapping_add(number.wrapping_add(1).wrapping_mul(STEP)));
+    ((u128::from(random) * n as u128) >> 64) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +200,19 @@ mod tests {
         let mut state = rng.state();
         state.next = 625;
         assert!(Rng::restore(&state).is_err());
+    }
+
+    #[test]
+    fn numbers_found_by_their_place_are_spread_evenly() {
+        let mut counts = [0; 10];
+        (0..10_000).for_each(|i| counts[nth_below(42, i, 10)] += 1);
+        assert!(counts.iter().all(|&count| (900..1100).contains(&count)), "{counts:?}");
+        assert_eq!(nth_below(42, 7, 1000), nth_below(42, 7, 1000));
+        assert_ne!(
+            (nth_below(42, 7, 1000), nth_below(42, 8, 1000)),
+            (nth_below(43, 7, 1000), nth_below(43, 8, 1000))
+        );
+        assert_eq!(nth_below(u64::MAX, u64::MAX, 1), 0);
     }
 
     #[test]

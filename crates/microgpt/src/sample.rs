@@ -61,6 +61,45 @@ impl Sampler {
         Ok(tokens.split_off(1 + prompt.len()))
     }
 
+    /// `count` tokens that follow `prompt` in a stream, which has no end and no BOS.
+    ///
+    /// When the context is full, its later half is read again from position 0 on, and there is room for more.
+    ///
+    /// # Errors
+    /// An empty prompt, or logits that are no numbers.
+    pub fn stream<R: Real>(
+        &mut self,
+        engine: &mut dyn Learner<R>,
+        model: &Gpt,
+        tokenizer: &Tokenizer,
+        prompt: &[u32],
+        count: usize,
+        temperature: f64,
+        rng: &mut Rng,
+    ) -> Result<Vec<u32>, Error> {
+        if prompt.is_empty() {
+            return Err(Error::text("prompt: expected at least one character of a stream, found none"));
+        }
+        let block_size = model.block_size();
+        let mut tokens = prompt.to_vec();
+        // The context: its first token, and how many of its tokens the model has seen.
+        let (mut first, mut past) = (prompt.len().saturating_sub(block_size), 0);
+        while tokens.len() < prompt.len() + count {
+            if tokens.len() - first > block_size {
+                (first, past) = (tokens.len() - block_size.div_ceil(2), 0);
+            }
+            self.next(engine, model, &tokens[first + past..], past, temperature);
+            past = tokens.len() - first;
+            let probs = &mut self.probs;
+            if !probs.iter().all(|p| p.is_finite()) {
+                return Err(Error::diverged("sample: expected probabilities, found numbers that are none"));
+            }
+            probs[tokenizer.bos() as usize] = 0.0;
+            tokens.push(rng.choice(probs) as u32);
+        }
+        Ok(tokens.split_off(prompt.len()))
+    }
+
     /// The probability of each token after `new`, which comes after `past` tokens seen before.
     pub fn next<R: Real>(
         &mut self,

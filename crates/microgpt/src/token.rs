@@ -28,6 +28,14 @@ impl Tokenizer {
         Tokenizer::new(documents.iter().flat_map(str::chars))
     }
 
+    /// What a stream begins with when nothing is asked for: the end of a line, else a space, else the first character.
+    ///
+    /// A stream has no BOS in it, so a model of one does not know what follows BOS.
+    pub fn stream_start(&self) -> u32 {
+        let find = |c| self.chars.binary_search(&c).ok();
+        find('\n').or_else(|| find(' ')).unwrap_or(0) as u32
+    }
+
     /// The characters in the order of their tokens.
     pub fn chars(&self) -> &[char] {
         &self.chars

@@ -141,6 +141,13 @@ impl<R: Real> Trainer<R> {
         Ok(Step { step: self.steps_done, loss: loss_now, lr })
     }
 
+    /// The loss on a batch, in nats per token; nothing is learnt from it.
+    pub fn loss(&mut self, batch: &Batch) -> f64 {
+        self.engine.begin(batch);
+        let loss = self.model.forward(&*self.engine, batch).cross_entropy().id();
+        self.engine.number(loss, 0, 0)
+    }
+
     /// How many steps have been made.
     pub fn steps_done(&self) -> usize {
         self.steps_done

@@ -6,7 +6,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test reads its recordings")]
 
-use microgpt::batch::{Batch, Corpus};
+use microgpt::batch::Batch;
+use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
 use microgpt::layout::Layout;
 use microgpt::rng::Rng;
@@ -122,10 +123,11 @@ fn check(name: &str, input: &Path) {
     let mut documents = Documents::from_utf8(read(input)).unwrap();
     documents.shuffle(&mut rng);
     let mut corpus = Corpus::new(documents);
-    assert_eq!(corpus.documents.len() as u64, golden["num_docs"].as_u64().unwrap());
+    let documents = corpus.documents().unwrap();
+    assert_eq!(documents.len() as u64, golden["num_docs"].as_u64().unwrap());
     assert_eq!(corpus.tokenizer.chars().iter().collect::<String>(), golden["vocab"].as_str().unwrap());
     for (i, document) in golden["docs_first5"].as_array().unwrap().iter().enumerate() {
-        assert_eq!(corpus.documents.get(i), document.as_str().unwrap());
+        assert_eq!(documents.get(i), document.as_str().unwrap());
     }
 
     let mut trainer = Trainer::new(config.clone(), corpus.tokenizer.vocab_size(), &mut rng).unwrap();

@@ -5,7 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test compiles and runs the oracle")]
 
 use microgpt::activation::Activation;
-use microgpt::batch::{Batch, Corpus};
+use microgpt::batch::Batch;
+use microgpt::corpus::Corpus;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
 use microgpt::train::Trainer;

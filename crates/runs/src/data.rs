@@ -1,7 +1,10 @@
 //! The text to learn from: a file, standard input, or the names that are built in.
 
 use crate::atomic::reason;
-use microgpt::{Error, documents::Documents};
+use microgpt::corpus::Corpus;
+use microgpt::rng::Rng;
+use microgpt::token::Tokenizer;
+use microgpt::{Config, Error, documents};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::PathBuf;
@@ -23,8 +26,8 @@ pub enum Source {
 /// A text that was read, and what it can be recognised by.
 #[derive(Debug)]
 pub struct Data {
-    /// Its documents, in the order of the text.
-    pub documents: Documents,
+    /// What there is to learn in it.
+    pub corpus: Corpus,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
 }
@@ -50,11 +53,12 @@ impl Source {
         }
     }
 
-    /// Reads it: UTF-8, a document per line.
+    /// Reads it, UTF-8, as the settings say: documents, which `rng` shuffles, or one stream. The alphabet is that of
+    /// `tokenizer`, or the text's.
     ///
     /// # Errors
-    /// What cannot be read, is not UTF-8 or holds no document: the error names the file, and the byte.
-    pub fn read(&self) -> Result<Data, Error> {
+    /// What cannot be read, is not UTF-8 or holds nothing to learn: the error names the file, and the byte.
+    pub fn read(&self, config: &Config, tokenizer: Option<Tokenizer>, rng: &mut Rng) -> Result<Data, Error> {
         let mut bytes = Vec::new();
         let done = match self {
             Source::Names => {
@@ -68,8 +72,8 @@ impl Source {
             Error::text(format!("{self}: expected a text to learn from, found {}", reason(&error)))
         })?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let documents = Documents::from_utf8(bytes).map_err(|error| error.at(self))?;
-        Ok(Data { documents, sha256 })
+        let corpus = documents::utf8(bytes).and_then(|text| Corpus::read(text, config, tokenizer, rng));
+        Ok(Data { corpus: corpus.map_err(|error| error.at(self))?, sha256 })
     }
 }
 
@@ -87,19 +91,23 @@ impl std::fmt::Display for Source {
 mod tests {
     use super::*;
 
+    fn read(source: &Source) -> Result<Data, Error> {
+        source.read(&Config::default(), None, &mut Rng::new(1))
+    }
+
     #[test]
     fn the_names_are_there_and_are_recognised() {
-        let data = Source::Names.read().unwrap();
-        assert_eq!(data.documents.len(), 32257);
-        assert_eq!(data.documents.get(0), "emma");
+        let data = read(&Source::Names).unwrap();
+        assert_eq!(data.corpus.len(), 32257);
+        assert!(data.corpus.documents().unwrap().iter().any(|name| name == "emma"));
         assert_eq!(data.sha256, "bd02dfd33179e23ec2dd093cbd4de619834f75d660ef1ae04d3127e7a0110053");
     }
 
     #[test]
     fn errors_name_the_file() {
-        let missing = Source::parse("no/such.txt").read().unwrap_err().to_string();
+        let missing = read(&Source::parse("no/such.txt")).unwrap_err().to_string();
         assert_eq!(missing, "no/such.txt: expected a text to learn from, found no such file or folder");
-        let folder = Source::parse("src").read().unwrap_err().to_string();
+        let folder = read(&Source::parse("src")).unwrap_err().to_string();
         assert_eq!(folder, "src: expected a text to learn from, found a folder");
     }
 }

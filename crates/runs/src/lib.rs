@@ -13,8 +13,8 @@
 //! runs/NAME/
 //!   config.toml              every setting; `microgpt train --config` on it trains the same again
 //!   tokenizer.json           the alphabet
-//!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01} for each step
-//!   samples.txt              what the model wrote when it was trained, a line each
+//!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01} for each step, and now and then "val_loss"
+//!   samples.txt              what the model wrote when it was trained, a line each (of a stream: ----- between)
 //!   checkpoints/latest/
 //!     model.safetensors      the parameters, named and shaped as in `microgpt::layout`
 //!     optimizer.safetensors  Adam's two means of each: `m.wte`, `v.wte`, ...

@@ -1,10 +1,12 @@
-//! `metrics.jsonl`: a line of JSON for each step, in order.
+//! `metrics.jsonl`: a line of JSON for each step, in order, and for each look at what is held back.
 //!
 //! ```text
-//! {"step": 1, "loss": 3.258866, "lr": 0.01}
+//! {"step": 250, "loss": 3.258866, "lr": 0.01}
+//! {"step": 250, "val_loss": 3.260143}
 //! ```
-//! `step` counts from 1; `loss` is before the update, in nats per token; `lr` is the learning rate of the update. All
-//! digits are there: a number read back is the same number. A program that reads it ignores fields it does not know.
+//! `step` counts from 1; `loss` is before the update, in nats per token; `lr` is the learning rate of the update.
+//! `val_loss` is the loss on what is held back, after the update, now and then. All digits are there: a number read
+//! back is the same number. A program that reads it ignores fields, and lines, it does not know.
 
 use crate::atomic::{self, unwritable};
 use microgpt::{Error, train::Step};
@@ -45,6 +47,15 @@ impl Metrics {
     /// The disk's.
     pub fn push(&mut self, step: &Step) -> Result<(), Error> {
         self.file.write_all(line(step).as_bytes()).map_err(unwritable(&self.path))
+    }
+
+    /// Adds the loss after step `step` on what is held back.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn push_validation(&mut self, step: usize, loss: f64) -> Result<(), Error> {
+        let line = format!("{{\"step\": {step}, \"val_loss\": {loss:?}}}\n");
+        self.file.write_all(line.as_bytes()).map_err(unwritable(&self.path))
     }
 }
 

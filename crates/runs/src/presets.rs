@@ -12,15 +12,29 @@ pub struct Preset {
     pub text: &'static str,
     /// What stands above its samples; the two revisions of microgpt.py differ in this too.
     pub heading: &'static str,
+    /// Does it learn the names that are built in, if no text is given?
+    pub names: bool,
 }
 
 /// All presets; the first is the default.
 pub const PRESETS: &[Preset] = &[
-    Preset { name: "microgpt", text: include_str!("../../../presets/microgpt.toml"), heading: "inference" },
+    Preset {
+        name: "microgpt",
+        text: include_str!("../../../presets/microgpt.toml"),
+        heading: "inference",
+        names: true,
+    },
     Preset {
         name: "microgpt-final",
         text: include_str!("../../../presets/microgpt-final.toml"),
         heading: "inference (new, hallucinated names)",
+        names: true,
+    },
+    Preset {
+        name: "shakespeare-char",
+        text: include_str!("../../../presets/shakespeare-char.toml"),
+        heading: "samples",
+        names: false,
     },
 ];
 
@@ -53,7 +67,7 @@ mod tests {
         assert_eq!(Preset::find("microgpt_final").unwrap().name, "microgpt-final");
         assert_eq!(
             Preset::find("microgtp").unwrap_err().to_string(),
-            "expected one of microgpt, microgpt-final, found \"microgtp\" (did you mean microgpt?)"
+            "expected one of microgpt, microgpt-final, shakespeare-char, found \"microgtp\" (did you mean microgpt?)"
         );
         assert!(PRESETS.iter().all(|preset| preset.text.starts_with("# ") && preset.about().len() > 20));
     }

@@ -6,6 +6,7 @@ use crate::settings::{self, Settings};
 use crate::state::{FORMAT_VERSION, State};
 use crate::weights::{self, Stored};
 use microgpt::checkpoint::Checkpoint;
+use microgpt::documents::DataMode;
 use microgpt::layout::Layout;
 use microgpt::{Error, token::Tokenizer};
 use serde::{Deserialize, Serialize};
@@ -141,12 +142,16 @@ impl Run {
         atomic::write(&self.root.join("tokenizer.json"), text.as_bytes())
     }
 
-    /// Writes `samples.txt`.
+    /// Writes `samples.txt`: a line each, or with a line of dashes between those that have lines of their own.
     ///
     /// # Errors
     /// The disk's.
-    pub fn write_samples(&self, samples: &[String]) -> Result<(), Error> {
-        let text: String = samples.iter().flat_map(|sample| [sample, "\n"]).collect();
+    pub fn write_samples(&self, samples: &[String], mode: DataMode) -> Result<(), Error> {
+        let end = match mode {
+            DataMode::Lines => "\n",
+            DataMode::Stream => "\n-----\n",
+        };
+        let text: String = samples.iter().flat_map(|sample| [sample, end]).collect();
         atomic::write(&self.root.join("samples.txt"), text.as_bytes())
     }
 

@@ -3,8 +3,10 @@
 //! Each side gives assignments, `name = value` with the place where it was said; [`Settings::resolve`] applies them in
 //! that order. Files are flat TOML, with the names of [`Config::knobs`], `preset` and `data`.
 
-use crate::data::Source;
+use crate::data::{Data, Source};
 use crate::presets::{PRESETS, Preset};
+use microgpt::rng::Rng;
+use microgpt::token::Tokenizer;
 use microgpt::{Config, Error};
 use std::fmt::Write;
 use toml::de::{DeTable, DeValue};
@@ -77,6 +79,20 @@ impl Settings {
         }
     }
 
+    /// Reads the text to learn from; see [`Source::read`].
+    ///
+    /// # Errors
+    /// No text was given and the preset has none of its own; and those of [`Source::read`].
+    pub fn read_data(&self, tokenizer: Option<Tokenizer>, rng: &mut Rng) -> Result<Data, Error> {
+        if self.data == Source::Names && !self.preset().names {
+            return Err(Error::config(format!(
+                "--data: expected a text to learn from, found none (the preset {} has none of its own; --data FILE.txt gives it one)",
+                self.preset
+            )));
+        }
+        self.data.read(&self.config, tokenizer, rng)
+    }
+
     /// The preset they started from.
     pub fn preset(&self) -> &'static Preset {
         Preset::find(self.preset).unwrap_or(&PRESETS[0])
@@ -90,7 +106,8 @@ impl Settings {
         let _ = writeln!(text, "\npreset = {}", quoted(self.preset));
         match self.data.name() {
             Some(name) => _ = writeln!(text, "data = {}", quoted(&name)),
-            None => text.push_str("# data: the names that are built in\n"),
+            None if self.preset().names => text.push_str("# data: the names that are built in\n"),
+            None => {}
         }
         let mut group = "";
         for knob in Config::knobs() {

@@ -14,11 +14,11 @@ pub struct State {
     pub format_version: u32,
     /// How many steps have been made.
     pub step: usize,
-    /// Which document comes next, counted over all rounds through the shuffled data.
+    /// Which document comes next, counted over all rounds through the shuffled data; or which window of a stream.
     pub data_cursor: usize,
     /// What the data is recognised by.
     pub data_sha256: String,
-    /// The precision of the tensors: `f64`.
+    /// The precision of the tensors: `f64` (the scalar engine) or `f32` (the fast one).
     pub precision: String,
     /// Where chance is.
     pub rng: Chance,

@@ -124,6 +124,8 @@ mod tests {
         let again = decode::<f64>(&bytes, &layout, &["m.", "v."]).unwrap();
         let bits = |slice: &[f64]| slice.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!((bits(&again[0]), bits(&again[1])), (bits(&a), bits(&b)));
+        let c: Vec<f32> = a.iter().map(|&x| x as f32).collect();
+        assert_eq!(decode::<f32>(&encode(&layout, &[("", &c)]), &layout, &[""]).unwrap(), [c]);
     }
 
     #[test]

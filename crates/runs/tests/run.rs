@@ -1,7 +1,8 @@
 //! Runs on the disk: what is saved comes back to the last bit, and what is damaged is an error, never a panic.
 
-use microgpt::batch::{Batch, Corpus};
+use microgpt::batch::Batch;
 use microgpt::checkpoint::Checkpoint;
+use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;

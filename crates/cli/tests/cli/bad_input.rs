@@ -33,7 +33,7 @@ fn the_command_line() {
     );
     expect(
         "train --preset microgtp",
-        "--preset: expected one of microgpt, microgpt-final, found \"microgtp\" (did you",
+        "--preset: expected one of microgpt, microgpt-final, shakespeare-char, found \"microgtp\" (did you",
     );
     expect(
         "train --save-every 0",

@@ -1,16 +1,20 @@
-//! Is what is computed right? Not believed: every gradient against finite differences, and what must hold besides.
+//! Is what is computed right? Not believed: every gradient against finite differences, the fast
+//! engine against the scalar one, and what must hold besides.
 //!
 //! The weights are drawn anew and larger than a model begins with, so that nothing hides behind a zero (a matrix that
 //! begins with zeros keeps the gradients before it at zero, and a wrong one looks right).
 
-use crate::batch::{Batch, Corpus};
+use crate::batch::Batch;
 use crate::config::Config;
+use crate::corpus::Corpus;
 use crate::engine::scalar::{Fault, Scalar};
 use crate::error::Error;
 use crate::model::gpt::Gpt;
 use crate::rng::Rng;
 use crate::tensor::{Engine, Learner};
 use crate::train::Trainer;
+
+mod engines;
 
 /// The largest relative error that a right gradient may show: what the differences themselves are uncertain by.
 pub const TOLERANCE: f64 = 1e-5;
@@ -77,6 +81,7 @@ pub fn prove(
     let params = params.collect();
     let proof = Proof { config, model, batch, params, fault };
     let mut checks = proof.gradients(progress);
+    checks.extend(proof.engines());
     checks.push(proof.causality());
     checks.push(proof.decoding());
     checks.push(proof.replay(corpus)?);
