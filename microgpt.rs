@@ -44,13 +44,16 @@ struct Node {
     local: [f64; 2], // d data / d operand
 }
 
-const NONE: Value = Value(u32::MAX);
+const NONE: Value = Value(0); // no operand: node 0 stands in, with derivative 0
 
 thread_local! { static TAPE: RefCell<Vec<Node>> = const { RefCell::new(Vec::new()) } }
 
-fn node(data: f64, operands: [Value; 2], local: [f64; 2]) -> Value {
+/// Writes a node: `f` gives the result and the local derivatives.
+fn node(a: Value, b: Value, f: impl FnOnce(f64, f64) -> (f64, [f64; 2])) -> Value {
     TAPE.with_borrow_mut(|tape| {
-        tape.push(Node { data, operands, local });
+        let data = |value: Value| tape.get(value.0 as usize).map_or(0.0, |node| node.data);
+        let (data, local) = f(data(a), data(b));
+        tape.push(Node { data, operands: [a, b], local });
         Value(tape.len() as u32 - 1)
     })
 }
@@ -61,49 +64,46 @@ fn pow(x: f64, exponent: f64) -> f64 {
 }
 
 impl Value {
-    fn new(data: f64) -> Value { node(data, [NONE; 2], [0.0; 2]) }
+    fn new(data: f64) -> Value { node(NONE, NONE, |_, _| (data, [0.0; 2])) }
     fn data(self) -> f64 { TAPE.with_borrow(|tape| tape[self.0 as usize].data) }
-    fn unary(self, data: f64, local: f64) -> Value { node(data, [self, NONE], [local, 0.0]) }
-    fn pow(self, n: f64) -> Value { self.unary(pow(self.data(), n), n * pow(self.data(), n - 1.0)) }
-    fn exp(self) -> Value { self.unary(self.data().exp(), self.data().exp()) }
-    fn log(self) -> Value { self.unary(self.data().ln(), 1.0 / self.data()) }
-    fn relu(self) -> Value { self.unary(self.data().max(0.0), if self.data() > 0.0 { 1.0 } else { 0.0 }) }
+    fn pow(self, n: f64) -> Value { node(self, NONE, |x, _| (pow(x, n), [n * pow(x, n - 1.0), 0.0])) }
+    fn exp(self) -> Value { node(self, NONE, |x, _| (x.exp(), [x.exp(), 0.0])) }
+    fn log(self) -> Value { node(self, NONE, |x, _| (x.ln(), [1.0 / x, 0.0])) }
+    fn relu(self) -> Value { node(self, NONE, |x, _| if x > 0.0 { (x, [1.0, 0.0]) } else { (0.0, [0.0; 2]) }) }
 
     /// How fast this number changes with each on the tape, by the chain rule: d operand += local * d result.
     fn backward(self) -> Vec<f64> {
         TAPE.with_borrow(|tape| {
             // A node can pass its gradient on once it is whole, after everything that used the node. Such an
             // order is a depth-first walk, reversed; the walk keeps a stack of its own, for graphs are deep.
-            let (mut order, mut stack) = (Vec::with_capacity(tape.len()), vec![self]);
-            let mut seen: Vec<bool> = tape.iter().map(|node| node.operands[0].0 == NONE.0).collect();
-            while let Some(&value) = stack.last() {
-                let unseen = |operand: &&Value| operand.0 != NONE.0 && !seen[operand.0 as usize];
-                match tape[value.0 as usize].operands.iter().find(unseen) {
-                    Some(&operand) => { seen[operand.0 as usize] = true; stack.push(operand); }
-                    None => order.extend(stack.pop()),
+            let (mut order, mut stack, mut at) = (Vec::with_capacity(tape.len()), vec![], Some(self));
+            let mut seen = vec![false; tape.len()];
+            seen[NONE.0 as usize] = true;
+            while let Some(value) = at {
+                let new = |operand: &&Value| !seen[operand.0 as usize];
+                at = tape[value.0 as usize].operands.iter().find(new).copied();
+                if let Some(operand) = at {
+                    seen[operand.0 as usize] = true;
+                    stack.push(value);
+                } else {
+                    order.push(value);
+                    at = stack.pop();
                 }
             }
             let mut grads = vec![0.0; tape.len()];
             grads[self.0 as usize] = 1.0;
             for value in order.iter().rev() {
-                let Node { operands, local, .. } = tape[value.0 as usize];
-                for (operand, local) in zip(operands, local).filter(|(operand, _)| operand.0 != NONE.0) {
-                    grads[operand.0 as usize] += local * grads[value.0 as usize];
-                }
+                let Node { operands: [a, b], local, .. } = tape[value.0 as usize];
+                grads[a.0 as usize] += local[0] * grads[value.0 as usize];
+                grads[b.0 as usize] += local[1] * grads[value.0 as usize];
             }
             grads
         })
     }
 }
 
-impl Add for Value {
-    type Output = Value;
-    fn add(self, b: Value) -> Value { node(self.data() + b.data(), [self, b], [1.0, 1.0]) }
-}
-impl Mul for Value {
-    type Output = Value;
-    fn mul(self, b: Value) -> Value { node(self.data() * b.data(), [self, b], [b.data(), self.data()]) }
-}
+impl Add for Value { type Output = Value; fn add(self, b: Value) -> Value { node(self, b, |a, b| (a + b, [1.0; 2])) } }
+impl Mul for Value { type Output = Value; fn mul(self, b: Value) -> Value { node(self, b, |a, b| (a * b, [b, a])) } }
 impl Mul<f64> for Value { type Output = Value; fn mul(self, b: f64) -> Value { self * Value::new(b) } }
 impl Neg for Value { type Output = Value; fn neg(self) -> Value { self * -1.0 } }
 impl Sub for Value { type Output = Value; fn sub(self, b: Value) -> Value { self + -b } }
