@@ -117,7 +117,7 @@ pub(crate) struct BenchArgs {
     /// Which engines: scalar, fast; without it both, but scalar at the small shapes only
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) engine: Vec<String>,
-    /// Threads that share a step
+    /// Threads that share a step, where it has parts to share
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_1)]
     pub(crate) workers: usize,
     /// Only to see that it works: the figures mean little

@@ -58,7 +58,7 @@ impl Report {
                 r.us_per_step / r.documents_per_step,
                 r.tokens_per_step / r.us_per_step * 1e6,
                 gflops,
-                100.0 * gflops / self.machine.peak_of_workers,
+                100.0 * gflops / self.peak(r),
                 r.decoded_per_second,
             )?;
         }
@@ -89,6 +89,11 @@ impl Report {
         Ok(())
     }
 
+    /// What its workers could do at most.
+    fn peak(&self, r: &Result) -> f64 {
+        if r.workers > 1 { self.machine.peak_of_workers } else { self.machine.peak }
+    }
+
     fn to_json(&self) -> Value {
         let Machine { level, processors, peak, peak_of_workers } = &self.machine;
         let results: Vec<Value> = self.results.iter().map(|r| self.row(r)).collect();
@@ -116,7 +121,7 @@ impl Report {
             "us_per_document": r.us_per_step / r.documents_per_step,
             "tokens_per_second": r.tokens_per_step / r.us_per_step * 1e6,
             "flops_per_step": r.flops_per_step, "gflops": gflops,
-            "share_of_peak": gflops / self.machine.peak_of_workers,
+            "share_of_peak": gflops / self.peak(r),
             "decoded_per_second": r.decoded_per_second,
             "parts": parts,
         })

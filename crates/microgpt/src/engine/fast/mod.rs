@@ -192,6 +192,7 @@ impl Learner<f32> for Fast {
         let tape = self.tape.get_mut();
         other.resize(tape.params.len(), 0.0);
         std::mem::swap(&mut tape.param_grads, other);
+    }
 
     fn watch(&mut self, now: fn() -> u64) {
         self.tape.get_mut().clock.watch(now);

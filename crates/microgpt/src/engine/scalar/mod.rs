@@ -186,6 +186,7 @@ impl Learner<f64> for Scalar {
         let tape = self.tape.get_mut();
         other.resize(tape.num_params, 0.0);
         other.copy_from_slice(&tape.grads[..tape.num_params]);
+    }
 
     fn watch(&mut self, now: fn() -> u64) {
         self.tape.get_mut().clock.watch(now);
