@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Check the gradients, causality and replay of a model
     Prove(ProveArgs),
+    /// Measure how fast training and decoding are, and where the time goes
+    Bench(BenchArgs),
     /// List what can be chosen: presets, settings, variants
     List,
 }
@@ -103,6 +105,25 @@ pub(crate) struct ProveArgs {
     #[arg(long, value_name = "FAULT")]
     pub(crate) plant: Option<String>,
     /// JSON lines on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Which models: tiny, tiny-16, shakespeare-char, bigger; all without it
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) shape: Vec<String>,
+    /// Which engines: scalar, fast; without it both, but scalar at the small shapes only
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) engine: Vec<String>,
+    /// Threads that share a step, where it has parts to share
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_1)]
+    pub(crate) workers: usize,
+    /// Only to see that it works: the figures mean little
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

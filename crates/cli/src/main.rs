@@ -4,7 +4,7 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`prove`], [`list`]: the commands
+//! - [`train`], [`generate`], [`prove`], [`bench`], [`list`]: the commands
 
 mod args;
 mod voice;
@@ -13,6 +13,7 @@ mod train;
 mod generate;
 mod prove;
 mod list;
+mod bench;
 
 use args::{Cli, Command, TrainArgs};
 use clap::Parser;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::List) => list::run(),
     };
     done.unwrap_or_else(|error| {

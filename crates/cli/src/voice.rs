@@ -149,8 +149,7 @@ impl Voice {
     /// After a look at what is held back: its loss in nats per token, and as bits.
     pub(crate) fn validation(&mut self, step: usize, steps: usize, loss: f64) -> io::Result<()> {
         let bits = bits(loss);
-        let line =
-            format!("step {step:4} / {steps:4} | held back {loss:.4} nats = {bits:.4} bits per character");
+        let line = format!("step {step:4} / {steps:4} | val loss {loss:.4} = {bits:.4} bits per character");
         match self {
             Voice::Plain => writeln!(io::stdout().lock(), "{line}"),
             Voice::Live(live) => {
@@ -243,7 +242,7 @@ impl Live {
         self.count += if self.unit == "docs" { batch.segments.len() } else { batch.rows() };
         let rate = self.count as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         self.bar.set_position(number as u64);
-        let held_back = self.validation.map(|loss| format!(", held back {loss:.3} = {:.2} bits", bits(loss)));
+        let held_back = self.validation.map(|loss| format!(", val {loss:.3} = {:.2} bits", bits(loss)));
         self.bar.set_message(format!(
             "loss {loss:.3} (mean {:.3}){}, lr {lr:.5}, {rate:.0} {}/s",
             self.mean(),

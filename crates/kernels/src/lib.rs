@@ -18,6 +18,7 @@ pub mod exact;
 pub mod math;
 pub mod matmul;
 pub mod norm;
+pub mod peak;
 pub mod slices;
 #[cfg(test)]
 mod test;

@@ -299,6 +299,14 @@ pub trait Learner<R: Real>: Engine + Send {
     /// Keeps the gradients in `other`, whose memory is used for the next ones. What stands there then is arbitrary.
     fn swap_grads(&mut self, other: &mut Vec<R>);
 
+    /// From now on measures, by this clock, how long each kind of operation takes. Engines that cannot do not.
+    fn watch(&mut self, _now: fn() -> u64) {}
+
+    /// Since [`Learner::watch`]: each kind of operation (as it first came), and its time forwards and backwards.
+    fn watched(&self) -> Vec<(Op, [u64; 2])> {
+        Vec::new()
+    }
+
     /// Makes room to decode: `slots` memories of `rows` rows of `cols` numbers. Forgets all tensors.
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize);
 }

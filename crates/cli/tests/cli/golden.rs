@@ -107,6 +107,7 @@ fn prove_prints_a_table_and_list_names_everything() {
     let place = Place::new();
     let table = place.stdout("prove --n-embd 4 --n-head 2 --block-size 4");
     assert!(table.contains("gradient of layer0.attn_wq") && table.ends_with("at most 1e-5).\n"), "{table}");
+    assert!(table.contains("ok    fast engine: gradients"), "{table}");
     let json = place.stdout("prove --n-embd 4 --n-head 2 --block-size 4 --json");
     let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert_eq!(last["passed"], true);

@@ -3,6 +3,8 @@
 mod place;
 mod golden;
 mod resume;
+mod stream;
+mod bench;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod terminal;

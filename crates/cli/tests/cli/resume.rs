@@ -3,7 +3,7 @@
 use crate::place::{Place, text};
 
 /// The files that must be equal.
-fn bytes(place: &Place, run: &str) -> Vec<Vec<u8>> {
+pub(crate) fn bytes(place: &Place, run: &str) -> Vec<Vec<u8>> {
     let latest = "checkpoints/latest";
     ["model.safetensors", "optimizer.safetensors", "state.json"]
         .map(|name| format!("runs/{run}/{latest}/{name}"))
@@ -18,9 +18,12 @@ fn bytes(place: &Place, run: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn twenty_steps_and_twenty_more_are_forty() {
-    for settings in
-        ["", "--preset microgpt-final", "--batch-size 3 --n-layer 2 --n-embd 8 --seed 7 --lr 0.02"]
-    {
+    for settings in [
+        "",
+        "--preset microgpt-final",
+        "--batch-size 3 --n-layer 2 --n-embd 8 --seed 7 --lr 0.02",
+        "--engine fast --batch-size 2",
+    ] {
         let place = Place::new();
         let whole = place.stdout(&format!("train --steps 40 --out whole {settings}"));
         let first = place

@@ -1,5 +1,6 @@
 //! What computes: one model, several engines.
 
+mod clock;
 pub mod fast;
 pub mod scalar;
 

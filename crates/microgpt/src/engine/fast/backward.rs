@@ -10,11 +10,13 @@ impl Tape {
         let stored = self.get(loss);
         assert_eq!(stored.shape.len(), 1, "backward: expected one number, found {}", stored.shape);
         self.grads[stored.start] = 1.0;
+        self.clock.skip();
         self.tensors[loss.0 as usize].touched = true;
         for i in (0..self.tensors.len()).rev() {
             // What nothing was computed from, or only what the loss does not depend on, has no gradient.
             if self.tensors[i].touched {
                 self.hand_on(self.tensors[i]);
+                self.clock.ended(self.tensors[i].op, 1);
             }
         }
     }

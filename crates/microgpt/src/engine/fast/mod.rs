@@ -3,6 +3,7 @@
 //! It computes what the scalar engine computes, operation by operation, and takes the shortcuts that it has kernels
 //! for ([`Engine::fuses`]). Once the first steps have found out how much memory a step needs, it allocates nothing.
 
+use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::attention;
@@ -35,6 +36,7 @@ struct Tape {
     batch: Batch,
     segments: Vec<attention::Segment>,
     fuse: bool,
+    clock: Clock,
 }
 
 /// In which memory.
@@ -170,6 +172,7 @@ impl Learner<f32> for Fast {
             kv_start: if batch.decoding { s.memory } else { s.start },
             past: s.past,
         }));
+        tape.clock.skip();
     }
 
     fn backward(&mut self, loss: Id) {
@@ -189,6 +192,14 @@ impl Learner<f32> for Fast {
         let tape = self.tape.get_mut();
         other.resize(tape.params.len(), 0.0);
         std::mem::swap(&mut tape.param_grads, other);
+    }
+
+    fn watch(&mut self, now: fn() -> u64) {
+        self.tape.get_mut().clock.watch(now);
+    }
+
+    fn watched(&self) -> Vec<(Op, [u64; 2])> {
+        self.tape.borrow().clock.spent()
     }
 
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
@@ -243,6 +254,7 @@ impl Tape {
         let stored = Stored { op, shape, place, start, stride, kept, touched: false, label: None };
         self.tensors.push(stored);
         self.forward(stored);
+        self.clock.ended(op, 0);
         Id(self.tensors.len() as u32 - 1)
     }
 

@@ -13,8 +13,10 @@ impl Tape {
         self.grads.truncate(self.num_params);
         self.grads.resize(self.values.len(), 0.0);
         self.grads[loss.start] = 1.0;
+        self.clock.skip();
         for i in (0..self.tensors.len()).rev() {
             self.hand_on(self.tensors[i]);
+            self.clock.ended(self.tensors[i].op, 1);
         }
     }
 

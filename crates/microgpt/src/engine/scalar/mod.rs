@@ -6,6 +6,7 @@
 //! outputs of a linear map in another order than they stand in: the queries, keys and values of each head (see
 //! [`Order::Heads`]), and the target's logit, which is met first ([`Order::TargetFirst`]) and so comes last.
 
+use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use std::cell::{Ref, RefCell};
@@ -43,6 +44,7 @@ struct Tape {
     memory: Memory,
     batch: Batch,
     fault: Option<Fault>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -164,6 +166,7 @@ impl Learner<f64> for Scalar {
         tape.grads.truncate(tape.num_params);
         tape.grads.fill(0.0);
         tape.batch.clone_from(batch);
+        tape.clock.skip();
     }
 
     fn backward(&mut self, loss: Id) {
@@ -183,6 +186,14 @@ impl Learner<f64> for Scalar {
         let tape = self.tape.get_mut();
         other.resize(tape.num_params, 0.0);
         other.copy_from_slice(&tape.grads[..tape.num_params]);
+    }
+
+    fn watch(&mut self, now: fn() -> u64) {
+        self.tape.get_mut().clock.watch(now);
+    }
+
+    fn watched(&self) -> Vec<(Op, [u64; 2])> {
+        self.tape.borrow().clock.spent()
     }
 
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
@@ -216,6 +227,7 @@ impl Tape {
             self.values.resize(start + shape.len(), 0.0);
         }
         self.forward(stored);
+        self.clock.ended(op, 0);
         self.tensors.push(stored);
         Id(self.tensors.len() as u32 - 1)
     }
