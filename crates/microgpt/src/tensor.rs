@@ -456,8 +456,7 @@ impl<'e> Tensor<'e> {
         })
     }
 
-    /// Each row to probabilities: exp(x) / sum(exp(x)). Taking the maximum off first changes no result, and keeps exp
-    /// from overflowing.
+    /// Each row to probabilities: exp(x) / sum(exp(x)). Taking off the maximum only keeps exp from overflowing.
     pub fn softmax(self) -> Tensor<'e> {
         let exps = self.off_max().exp();
         exps / exps.sum()
