@@ -4,7 +4,7 @@
 //! correctly rounded, so `x * x` differs from it now and then. The idea here:
 //!
 //! 1. `y = x * x` is correctly rounded, and what rounding took away, `e = x*x - y`, is a number that can be computed exactly.
-//! 2. `pow` errs before its own rounding by less than 1/64 ulp ([`MARGIN`]). If `y + e` lies farther than that
+//! 2. `pow` errs before its own rounding by less than 1/64 ulp (`MARGIN`). If `y + e` lies farther than that
 //!    from a midpoint between two numbers, `pow` cannot but round to `y` too.
 //! 3. For the others (one in 32), and for numbers so large or small that the bound is weaker, ask `pow`.
 

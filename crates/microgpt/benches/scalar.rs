@@ -82,8 +82,10 @@ fn compile_single_file(root: &Path) -> Option<std::path::PathBuf> {
         .replace("\"data/names.txt\"", &format!("{:?}", names.to_str()?));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(folder.join("single.rs"), source).ok()?;
-    let built = Command::new("rustc").current_dir(folder).args(["-O", "single.rs", "-o", "single"]).status();
-    built.ok()?.success().then(|| folder.join("single"))
+    let program = folder.join("single").with_extension(std::env::consts::EXE_EXTENSION);
+    let built =
+        Command::new("rustc").current_dir(folder).args(["-O", "single.rs", "-o"]).arg(&program).status();
+    built.ok()?.success().then_some(program)
 }
 
 /// Seconds per step of the whole program; its start and its 20 samples are little beside 1000 steps.

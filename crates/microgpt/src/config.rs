@@ -317,9 +317,10 @@ mod tests {
         );
         config.set("micro_batches", "4").unwrap();
         assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
+        let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
         assert_eq!(
             error(&mut config, "activation", "rleu"),
-            "activation: expected one of squared_relu, relu, found \"rleu\" (did you mean relu?)"
+            format!("activation: expected one of {}, found \"rleu\" (did you mean relu?)", names.join(", "))
         );
     }
 

@@ -21,7 +21,8 @@ pub fn utf8(bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
-        let line = 1 + bytes[..at].iter().filter(|&&b| b == b'\n').count();
+        let before = String::from_utf8_lossy(&bytes[..at]).replace("\r\n", "\n");
+        let line = 1 + before.matches(['\n', '\r']).count();
         Error::text(format!(
             "expected UTF-8 text, found byte 0x{:02x} at offset {at} (line {line})",
             bytes[at]

@@ -22,7 +22,8 @@ impl Schedule {
     /// assert_eq!(Schedule::Linear.rate(0.01, 250, 1000), 0.0075);
     /// ```
     pub fn rate(self, lr: f64, step: usize, steps: usize) -> f64 {
-        let (s, n) = (step as f64, steps as f64);
+        // A run that goes on beyond its last step stays where that would have been.
+        let (s, n) = (step.min(steps) as f64, steps as f64);
         // The operations and their order are microgpt.py's, so that the bits are.
         match self {
             Schedule::Constant => lr,

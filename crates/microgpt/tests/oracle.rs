@@ -36,11 +36,16 @@ fn oracle(name: &str, config: &Config, text: &str) -> (Vec<f64>, Vec<String>) {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("oracle.rs"), source).unwrap();
     std::fs::write(folder.join("input.txt"), text).unwrap();
+    let program = folder.join("oracle").with_extension(std::env::consts::EXE_EXTENSION);
     let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-    let built =
-        Command::new(rustc).current_dir(&folder).args(["-O", "oracle.rs", "-o", "oracle"]).status().unwrap();
+    let built = Command::new(rustc)
+        .current_dir(&folder)
+        .args(["-O", "oracle.rs", "-o"])
+        .arg(&program)
+        .status()
+        .unwrap();
     assert!(built.success(), "rustc -O microgpt.rs");
-    let output = Command::new(folder.join("oracle")).current_dir(&folder).output().unwrap();
+    let output = Command::new(&program).current_dir(&folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let output = String::from_utf8(output.stdout).unwrap();
     let losses =

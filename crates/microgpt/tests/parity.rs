@@ -121,3 +121,30 @@ fn whole_steps_agree() {
     let error = distance(&found, &exact.params(), 0.0);
     assert!(error < 1e-2, "{error:e}");
 }
+
+/// A loss that is scaled, and a sum with parameters: what follows a shortcut, or goes round it.
+#[test]
+fn whatever_is_built_around_a_shortcut_is_right_too() {
+    use microgpt::tensor::{Engine, Index, Shape, Tensor};
+    fn run<R: Real>(mut engine: impl Learner<R>, batch: &Batch) -> (f64, Vec<f64>) {
+        engine.begin(batch);
+        let graph: &dyn Engine = &engine;
+        let table = Tensor::param(graph, 0, Shape::new(5, 8));
+        let bias = Tensor::param(graph, 40, Shape::new(batch.rows(), 8));
+        let x = (table.gather(Index::Tokens, batch.rows()) + bias).rmsnorm();
+        let logits = x.linear(table);
+        let loss = (logits.cross_entropy().affine(0.5, 0.0) + x.dot(x).total()).affine(3.0, 1.0).id();
+        engine.backward(loss);
+        (engine.number(loss, 0, 0), engine.slices().1.iter().map(|g| g.to_f64()).collect())
+    }
+    let mut rng = Rng::new(3);
+    let batch = batch_of(&[4, 3], 5, &mut rng);
+    let params: Vec<f32> = (0..40 + 8 * batch.rows()).map(|_| rng.gauss(1.0) as f32).collect();
+    let exact = run(Scalar::new(params.iter().map(|&p| f64::from(p)).collect()), &batch);
+    for engine in [Fast::new(params.clone()), Fast::without_shortcuts(params.clone())] {
+        let found = run(engine, &batch);
+        assert!((found.0 - exact.0).abs() < 1e-5 * exact.0.abs());
+        let error = distance(&found.1, &exact.1, 0.0);
+        assert!(error < 1e-5, "{error:e}");
+    }
+}

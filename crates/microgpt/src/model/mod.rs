@@ -1,5 +1,5 @@
 //! The model: from tokens to logits, written once for every engine.
 
 pub mod attention;
-pub mod gpt;
 pub mod mlp;
+pub mod gpt;

@@ -272,6 +272,14 @@ mod tests {
     }
 
     #[test]
+    fn every_variant_is_proved() {
+        for &activation in Activation::ALL {
+            let report = report(&Config { activation, n_layer: 2, ..small() }, None);
+            assert!(report.passed(), "{activation}: {report:#?}");
+        }
+    }
+
+    #[test]
     fn many_shapes_are_proved() {
         let relu = Activation::Relu;
         for config in [

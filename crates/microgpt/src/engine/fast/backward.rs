@@ -22,7 +22,7 @@ impl Tape {
     }
 
     /// The tensor whose numbers these are: that of which `id` is some columns.
-    fn owner(&self, mut id: Id) -> Id {
+    pub(super) fn owner(&self, mut id: Id) -> Id {
         while let Op::Columns { x, .. } = self.get(id).op {
             id = x;
         }
@@ -38,7 +38,13 @@ impl Tape {
     pub(super) fn ready(&mut self, id: Id) {
         let owner = self.owner(id);
         let stored = self.get(owner);
-        if stored.place == Place::Step && !self.touch(owner) {
+        assert_eq!(
+            stored.place,
+            Place::Step,
+            "{:?}: gradients of parameters come from gather, linear and +",
+            stored.op
+        );
+        if !self.touch(owner) {
             self.grads[stored.all()].fill(0.0);
         }
         self.tensors[id.0 as usize].touched = true;
@@ -46,8 +52,11 @@ impl Tape {
 
     /// dx (+)= dy.
     fn pass(&mut self, x: Id, y: &Stored) {
-        let add = self.touch(x);
         let to = self.get(x);
+        if to.place == Place::Params {
+            return slices::add_into(&mut self.param_grads[to.all()], &self.grads[y.all()]);
+        }
+        let add = self.touch(x);
         let (before, dy) = self.grads.split_at_mut(y.start);
         let (dx, dy) = (&mut before[to.all()], &dy[..y.shape.len()]);
         if add { slices::add_into(dx, dy) } else { dx.copy_from_slice(dy) }
@@ -56,6 +65,7 @@ impl Tape {
     fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
         let (w, input) = (self.get(w), self.get(x));
         assert_eq!(w.place, Place::Params, "linear: weights are parameters");
+        assert_eq!(input.place, Place::Step, "linear: the input is a tensor of this step");
         let (t, i, o) = (y.shape.rows, input.shape.cols, y.shape.cols);
         matmul::linear_dw(
             &mut self.param_grads[w.all()],
@@ -74,8 +84,16 @@ impl Tape {
     fn hand_on(&mut self, y: Stored) {
         let (t, c) = (y.shape.rows, y.shape.cols);
         match y.op {
-            // The numbers are another tensor's, and so is their gradient. The loss has given the logits theirs.
-            Op::Param { .. } | Op::Columns { .. } | Op::CrossEntropy(_) => {}
+            // The numbers are another tensor's, and so is their gradient.
+            Op::Param { .. } | Op::Columns { .. } => {}
+            Op::CrossEntropy(logits) => {
+                // The logits were given theirs together with the loss, as if this were all there is to it.
+                let g = self.grads[y.start];
+                if g != 1.0 {
+                    let logits = self.get(logits).all();
+                    slices::scale(&mut self.grads[logits], g);
+                }
+            }
             Op::Remember { .. } => panic!("backward: decoding keeps no gradient"),
             Op::Gather { w, by } => {
                 let w = self.get(w);

@@ -146,6 +146,9 @@ impl Engine for Fast {
     fn grads(&self, tensor: Id) -> Vec<f64> {
         let tape = self.tape.borrow();
         let stored = tape.get(tensor);
+        if stored.place == Place::Step && !tape.get(tape.owner(tensor)).touched {
+            return vec![0.0; stored.shape.len()];
+        }
         let grads = if stored.place == Place::Params { &tape.param_grads } else { &tape.grads };
         (0..stored.shape.rows).flat_map(|row| &grads[stored.row(row)]).map(|&g| f64::from(g)).collect()
     }
