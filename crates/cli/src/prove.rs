@@ -14,7 +14,8 @@ use std::process::ExitCode;
 pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
     let settings = args.settings.resolve()?;
     let fault = args.plant.as_deref().map(Fault::parse).transpose().map_err(|error| error.at("--plant"))?;
-    let mut corpus = settings.read_data(None, &mut Rng::new(settings.config.seed))?.corpus;
+    let (data, mut rng) = (settings.read_data()?, Rng::new(settings.config.seed));
+    let mut corpus = data.corpus(&settings.config, None, &mut rng)?;
 
     // On a terminal only; elsewhere the bar hides itself.
     let style =

@@ -68,8 +68,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode> {
 fn begin<R: Stored + Precision>(settings: Settings, args: &TrainArgs) -> Result<Session<R>> {
     // One source of chance for everything, in microgpt.py's order: documents, weights, samples.
     let mut rng = Rng::new(settings.config.seed);
-    let data = settings.read_data(None, &mut rng)?;
-    let corpus = data.corpus;
+    let data = settings.read_data()?;
+    let data_sha256 = data.sha256.clone();
+    let corpus = data.corpus(&settings.config, None, &mut rng)?;
     let trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng)?;
     let make = || -> Result<Folder, Error> {
         let run = match &args.out {
@@ -78,8 +79,8 @@ fn begin<R: Stored + Precision>(settings: Settings, args: &TrainArgs) -> Result<
         };
         run.write_settings(&settings)?;
         run.write_tokenizer(&corpus.tokenizer)?;
-        let (metrics, data_sha256) = (run.metrics(0)?, data.sha256.clone());
-        Ok(Folder { run, metrics, data_sha256, asked: args.out.is_some() })
+        let metrics = run.metrics(0)?;
+        Ok(Folder { run, metrics, data_sha256: data_sha256.clone(), asked: args.out.is_some() })
     };
     let folder = match (!args.no_save).then(make).transpose() {
         Ok(folder) => folder,
@@ -119,8 +120,7 @@ fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Resu
     settings.config.validate()?;
     saved.checkpoint.config = settings.config.clone();
 
-    let tokenizer = saved.checkpoint.tokenizer()?;
-    let data = settings.read_data(Some(tokenizer), &mut Rng::new(settings.config.seed))?;
+    let data = settings.read_data()?;
     if data.sha256 != saved.data_sha256 {
         return Err(Error::text(format!(
             "{}: expected the text that {name} was trained on (SHA-256 {}), found another ({})",
@@ -128,11 +128,14 @@ fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Resu
         ))
         .into());
     }
+    let data_sha256 = data.sha256.clone();
+    let tokenizer = saved.checkpoint.tokenizer()?;
+    let corpus = data.corpus(&settings.config, Some(tokenizer), &mut Rng::new(settings.config.seed))?;
     let rng = Rng::restore(&saved.checkpoint.rng)?;
     let metrics = run.metrics(saved.checkpoint.step)?;
     run.write_settings(&settings)?;
-    let folder = Some(Folder { run, metrics, data_sha256: data.sha256, asked: true });
-    Ok(Session { settings, corpus: data.corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
+    let folder = Some(Folder { run, metrics, data_sha256, asked: true });
+    Ok(Session { settings, corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
 }
 
 impl<R: Stored + Precision> Session<R> {

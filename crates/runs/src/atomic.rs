@@ -66,14 +66,14 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Replaces a folder as a whole by these files.
+/// Replaces a folder as a whole by these files, whose content is made one after the other.
 ///
 /// A folder cannot be renamed onto another, so the old one steps aside for a moment; if the machine stops in that
 /// moment, [`find_folder`] still finds the old one.
 ///
 /// # Errors
 /// The disk's; the old folder is still there then.
-pub fn replace_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Error> {
+pub fn replace_folder(path: &Path, files: &[(&str, &dyn Fn() -> Vec<u8>)]) -> Result<(), Error> {
     let (new, old) = (beside(path, "new"), beside(path, "old"));
     let swap = || {
         if new.exists() {
@@ -82,7 +82,7 @@ pub fn replace_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Erro
         fs::create_dir_all(&new)?;
         for (name, content) in files {
             let mut file = File::create(new.join(name))?;
-            file.write_all(content)?;
+            file.write_all(&content())?;
             file.sync_all()?;
         }
         sync(Some(&new));
@@ -128,7 +128,7 @@ mod tests {
         let (file, folder) = (root.path().join("a.txt"), root.path().join("latest"));
         for round in ["one", "two"] {
             write(&file, round.as_bytes()).unwrap();
-            replace_folder(&folder, &[("x", round.into()), ("y", vec![])]).unwrap();
+            replace_folder(&folder, &[("x", &|| round.into()), ("y", &Vec::new)]).unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), round);
             assert_eq!(fs::read_to_string(folder.join("x")).unwrap(), round);
         }
@@ -139,11 +139,11 @@ mod tests {
     fn a_swap_that_was_cut_short_is_made_good() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("latest");
-        replace_folder(&folder, &[("x", "one".into())]).unwrap();
+        replace_folder(&folder, &[("x", &|| "one".into())]).unwrap();
         fs::rename(&folder, root.path().join(".latest.old")).unwrap();
         fs::create_dir(root.path().join(".latest.new")).unwrap();
         assert_eq!(fs::read_to_string(find_folder(&folder).join("x")).unwrap(), "one");
-        replace_folder(&folder, &[("x", "two".into())]).unwrap();
+        replace_folder(&folder, &[("x", &|| "two".into())]).unwrap();
         assert_eq!(fs::read_to_string(find_folder(&folder).join("x")).unwrap(), "two");
         assert_eq!(names(root.path()), ["latest"]);
     }

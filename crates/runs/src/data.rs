@@ -26,10 +26,26 @@ pub enum Source {
 /// A text that was read, and what it can be recognised by.
 #[derive(Debug)]
 pub struct Data {
-    /// What there is to learn in it.
-    pub corpus: Corpus,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+    text: String,
+    source: Source,
+}
+
+impl Data {
+    /// What there is to learn in it, as the settings say: documents, which `rng` shuffles, or one stream. The alphabet
+    /// is that of `tokenizer`, or the text's.
+    ///
+    /// # Errors
+    /// Nothing to learn, or a character that the tokenizer does not know: the error names the file.
+    pub fn corpus(
+        self,
+        config: &Config,
+        tokenizer: Option<Tokenizer>,
+        rng: &mut Rng,
+    ) -> Result<Corpus, Error> {
+        Corpus::read(self.text, config, tokenizer, rng).map_err(|error| error.at(self.source))
+    }
 }
 
 impl Source {
@@ -53,12 +69,11 @@ impl Source {
         }
     }
 
-    /// Reads it, UTF-8, as the settings say: documents, which `rng` shuffles, or one stream. The alphabet is that of
-    /// `tokenizer`, or the text's.
+    /// Reads it: UTF-8.
     ///
     /// # Errors
-    /// What cannot be read, is not UTF-8 or holds nothing to learn: the error names the file, and the byte.
-    pub fn read(&self, config: &Config, tokenizer: Option<Tokenizer>, rng: &mut Rng) -> Result<Data, Error> {
+    /// What cannot be read or is not UTF-8: the error names the file, and the byte.
+    pub fn read(&self) -> Result<Data, Error> {
         let mut bytes = Vec::new();
         let done = match self {
             Source::Names => {
@@ -72,8 +87,8 @@ impl Source {
             Error::text(format!("{self}: expected a text to learn from, found {}", reason(&error)))
         })?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let corpus = documents::utf8(bytes).and_then(|text| Corpus::read(text, config, tokenizer, rng));
-        Ok(Data { corpus: corpus.map_err(|error| error.at(self))?, sha256 })
+        let text = documents::utf8(bytes).map_err(|error| error.at(self))?;
+        Ok(Data { sha256, text, source: self.clone() })
     }
 }
 
@@ -91,23 +106,20 @@ impl std::fmt::Display for Source {
 mod tests {
     use super::*;
 
-    fn read(source: &Source) -> Result<Data, Error> {
-        source.read(&Config::default(), None, &mut Rng::new(1))
-    }
-
     #[test]
     fn the_names_are_there_and_are_recognised() {
-        let data = read(&Source::Names).unwrap();
-        assert_eq!(data.corpus.len(), 32257);
-        assert!(data.corpus.documents().unwrap().iter().any(|name| name == "emma"));
+        let data = Source::Names.read().unwrap();
         assert_eq!(data.sha256, "bd02dfd33179e23ec2dd093cbd4de619834f75d660ef1ae04d3127e7a0110053");
+        let corpus = data.corpus(&Config::default(), None, &mut Rng::new(1)).unwrap();
+        assert_eq!(corpus.len(), 32257);
+        assert!(corpus.documents().unwrap().iter().any(|name| name == "emma"));
     }
 
     #[test]
     fn errors_name_the_file() {
-        let missing = read(&Source::parse("no/such.txt")).unwrap_err().to_string();
+        let missing = Source::parse("no/such.txt").read().unwrap_err().to_string();
         assert_eq!(missing, "no/such.txt: expected a text to learn from, found no such file or folder");
-        let folder = read(&Source::parse("src")).unwrap_err().to_string();
+        let folder = Source::parse("src").read().unwrap_err().to_string();
         assert_eq!(folder, "src: expected a text to learn from, found a folder");
     }
 }

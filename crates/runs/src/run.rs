@@ -177,14 +177,11 @@ impl Run {
             precision: R::NAME.to_string(),
             rng: checkpoint.rng.clone().into(),
         };
-        let files = [
-            ("model.safetensors", weights::encode(&layout, &[("", &checkpoint.params)])),
-            (
-                "optimizer.safetensors",
-                weights::encode(&layout, &[("m.", &checkpoint.m), ("v.", &checkpoint.v)]),
-            ),
-            ("state.json", state.to_json().into_bytes()),
-        ];
+        let model = || weights::encode(&layout, &[("", &checkpoint.params)]);
+        let optimiser = || weights::encode(&layout, &[("m.", &checkpoint.m), ("v.", &checkpoint.v)]);
+        let state = || state.to_json().into_bytes();
+        let files: [(_, &dyn Fn() -> Vec<u8>); 3] =
+            [("model.safetensors", &model), ("optimizer.safetensors", &optimiser), ("state.json", &state)];
         atomic::replace_folder(&self.checkpoint, &files)
     }
 

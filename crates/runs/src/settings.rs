@@ -5,8 +5,6 @@
 
 use crate::data::{Data, Source};
 use crate::presets::{PRESETS, Preset};
-use microgpt::rng::Rng;
-use microgpt::token::Tokenizer;
 use microgpt::{Config, Error};
 use std::fmt::Write;
 use toml::de::{DeTable, DeValue};
@@ -83,14 +81,14 @@ impl Settings {
     ///
     /// # Errors
     /// No text was given and the preset has none of its own; and those of [`Source::read`].
-    pub fn read_data(&self, tokenizer: Option<Tokenizer>, rng: &mut Rng) -> Result<Data, Error> {
+    pub fn read_data(&self) -> Result<Data, Error> {
         if self.data == Source::Names && !self.preset().names {
             return Err(Error::config(format!(
                 "--data: expected a text to learn from, found none (the preset {} has none of its own; --data FILE.txt gives it one)",
                 self.preset
             )));
         }
-        self.data.read(&self.config, tokenizer, rng)
+        self.data.read()
     }
 
     /// The preset they started from.

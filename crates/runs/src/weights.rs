@@ -3,7 +3,8 @@
 
 use microgpt::layout::{Layout, Matrix};
 use microgpt::{Error, real::Real};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use std::borrow::Cow;
 
 /// A number that safetensors can hold.
 pub trait Stored: Real {
@@ -36,19 +37,37 @@ stored!(f64 = F64, f32 = F32);
 /// # Panics
 /// If a slice is not as long as the layout.
 pub fn encode<R: Stored>(layout: &Layout, slices: &[(&str, &[R])]) -> Vec<u8> {
-    let mut tensors = Vec::new();
-    for (prefix, slice) in slices {
+    let tensors = slices.iter().flat_map(|&(prefix, slice)| {
         assert_eq!(slice.len(), layout.len(), "a slice as long as the layout");
-        for matrix in layout.matrices() {
-            let mut bytes = Vec::with_capacity(matrix.shape.len() * size_of::<R>());
-            slice[matrix.range()].iter().for_each(|x| x.write(&mut bytes));
-            tensors.push((format!("{prefix}{}", matrix.name), shape(matrix), bytes));
-        }
-    }
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        (name, TensorView::new(R::DTYPE, shape.clone(), bytes).expect("as many bytes as the shape has"))
+        layout.matrices().iter().map(move |matrix| {
+            let numbers = &slice[matrix.range()];
+            (format!("{prefix}{}", matrix.name), Tensor { shape: shape(matrix), numbers })
+        })
     });
-    safetensors::serialize(views, None).expect("distinct names and a short header")
+    safetensors::serialize(tensors, None).expect("distinct names and a short header")
+}
+
+/// A matrix whose bytes are made when it is written, and not before: nothing is in memory twice.
+struct Tensor<'a, R> {
+    shape: Vec<usize>,
+    numbers: &'a [R],
+}
+
+impl<R: Stored> View for Tensor<'_, R> {
+    fn dtype(&self) -> Dtype {
+        R::DTYPE
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        self.numbers.iter().for_each(|x| x.write(&mut bytes));
+        bytes.into()
+    }
+    fn data_len(&self) -> usize {
+        size_of_val(self.numbers)
+    }
 }
 
 /// The flat slices of a safetensors file that [`encode`] wrote with these prefixes.

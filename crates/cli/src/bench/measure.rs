@@ -113,7 +113,7 @@ pub(crate) fn measure<R: Precision>(
     let config = settings.config;
     let mut rng = Rng::new(config.seed);
     let mut corpus = match config.data_mode {
-        DataMode::Lines => Source::Names.read(&config, None, &mut rng)?.corpus,
+        DataMode::Lines => Source::Names.read()?.corpus(&config, None, &mut rng)?,
         DataMode::Stream => Corpus::read(synthetic_text(), &config, None, &mut rng)?,
     };
     let vocab_size = corpus.tokenizer.vocab_size();
