@@ -296,8 +296,10 @@ pub trait Learner<R: Real>: Engine + Send {
     /// The parameters and the gradients, to change.
     fn slices(&mut self) -> (&mut [R], &mut [R]);
 
-    /// Keeps the gradients in `other`, whose memory is used for the next ones. What stands there then is arbitrary.
-    fn swap_grads(&mut self, other: &mut Vec<R>);
+    /// Puts the parameters' gradients aside, as number `i`; what is in their place is arbitrary until the next step.
+    fn put_aside(&mut self, i: usize);
+    /// Adds what was put aside as number `i` to the gradients.
+    fn add_aside(&mut self, i: usize);
 
     /// From now on measures, by this clock, how long each kind of operation takes. Engines that cannot do not.
     fn watch(&mut self, _now: fn() -> u64) {}

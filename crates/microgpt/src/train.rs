@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::engine::Precision;
 use crate::error::Error;
-use crate::exchange::{Alone, Branches, Exchange};
+use crate::exchange::{Alone, Exchange};
 use crate::model::gpt::Gpt;
 use crate::optim::Adam;
 use crate::real::Real;
@@ -34,7 +34,8 @@ pub struct Trainer<R: Real> {
     pub engine: Box<dyn Learner<R>>,
     optimiser: Adam<R>,
     exchange: Box<dyn Exchange<R>>,
-    branches: Branches<R>,
+    /// What belongs to the gradients that were put aside.
+    losses: [f64; usize::BITS as usize],
     part: Batch,
     steps_done: usize,
 }
@@ -81,7 +82,7 @@ impl<R: Real> Trainer<R> {
             engine,
             optimiser,
             exchange: Box::new(Alone),
-            branches: Branches::default(),
+            losses: [0.0; usize::BITS as usize],
             part: Batch::default(),
             steps_done: 0,
         }
@@ -120,12 +121,7 @@ impl<R: Real> Trainer<R> {
                 loss_now = self.engine.number(loss, 0, 0);
                 self.engine.backward(loss);
             }
-            if share > 1 {
-                let wait = self.branches.join(i, self.engine.slices().1, &mut loss_now);
-                if i + 1 < share {
-                    self.engine.swap_grads(wait);
-                }
-            }
+            loss_now = self.join(i, i + 1 == share, loss_now);
         }
         let (params, grads) = self.engine.slices();
         self.exchange.sum(grads, &mut loss_now)?;
@@ -139,6 +135,21 @@ impl<R: Real> Trainer<R> {
 
         self.steps_done += 1;
         Ok(Step { step: self.steps_done, loss: loss_now, lr })
+    }
+
+    /// Sums the parts as a binary tree: what part `i` completes is joined with what waits for it, from small to large;
+    /// unless it is the last, the whole then waits for as much again. Returns the loss of the whole.
+    fn join(&mut self, i: usize, last: bool, mut loss: f64) -> f64 {
+        let level = i.trailing_ones() as usize;
+        for earlier in 0..level {
+            self.engine.add_aside(earlier);
+            loss += self.losses[earlier];
+        }
+        if !last {
+            self.engine.put_aside(level);
+            self.losses[level] = loss;
+        }
+        loss
     }
 
     /// The loss on a batch, in nats per token; nothing is learnt from it.

@@ -6,7 +6,7 @@
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
-use microgpt_kernels::attention;
+use microgpt_kernels::{attention, slices};
 use std::cell::{Ref, RefCell};
 
 mod backward;
@@ -23,6 +23,8 @@ pub struct Fast {
 struct Tape {
     params: Vec<f32>,
     param_grads: Vec<f32>,
+    /// Those of earlier parts of the batch.
+    aside: Vec<Vec<f32>>,
     /// The keys and values of decoding.
     memory: Vec<f32>,
     memory_rows: usize,
@@ -191,10 +193,17 @@ impl Learner<f32> for Fast {
         (&mut tape.params, &mut tape.param_grads)
     }
 
-    fn swap_grads(&mut self, other: &mut Vec<f32>) {
+    fn put_aside(&mut self, i: usize) {
         let tape = self.tape.get_mut();
-        other.resize(tape.params.len(), 0.0);
-        std::mem::swap(&mut tape.param_grads, other);
+        while tape.aside.len() <= i {
+            tape.aside.push(vec![0.0; tape.params.len()]);
+        }
+        std::mem::swap(&mut tape.param_grads, &mut tape.aside[i]);
+    }
+
+    fn add_aside(&mut self, i: usize) {
+        let tape = self.tape.get_mut();
+        slices::add_into(&mut tape.param_grads, &tape.aside[i]);
     }
 
     fn watch(&mut self, now: fn() -> u64) {

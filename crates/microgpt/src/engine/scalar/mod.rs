@@ -39,6 +39,8 @@ pub struct Scalar {
 struct Tape {
     values: Vec<f64>,
     grads: Vec<f64>,
+    /// The gradients of the parameters for earlier parts of the batch.
+    aside: Vec<Vec<f64>>,
     tensors: Vec<Stored>,
     num_params: usize,
     memory: Memory,
@@ -182,10 +184,16 @@ impl Learner<f64> for Scalar {
         (&mut tape.values[..tape.num_params], &mut tape.grads[..tape.num_params])
     }
 
-    fn swap_grads(&mut self, other: &mut Vec<f64>) {
+    fn put_aside(&mut self, i: usize) {
         let tape = self.tape.get_mut();
-        other.resize(tape.num_params, 0.0);
-        other.copy_from_slice(&tape.grads[..tape.num_params]);
+        tape.aside.resize_with(tape.aside.len().max(i + 1), Vec::new);
+        tape.aside[i].clear();
+        tape.aside[i].extend_from_slice(&tape.grads[..tape.num_params]);
+    }
+
+    fn add_aside(&mut self, i: usize) {
+        let tape = self.tape.get_mut();
+        tape.grads.iter_mut().zip(&tape.aside[i]).for_each(|(sum, grad)| *sum += grad);
     }
 
     fn watch(&mut self, now: fn() -> u64) {
