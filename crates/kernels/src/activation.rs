@@ -137,6 +137,30 @@ impl Formula for Tanh {
     }
 }
 
+/// f of a register.
+#[inline(always)]
+pub(crate) fn f<V: Vector>(activation: Activation, x: V) -> V {
+    match activation {
+        Activation::Relu => Relu::f(x),
+        Activation::SquaredRelu => SquaredRelu::f(x),
+        Activation::Gelu => Gelu::f(x),
+        Activation::Silu => Silu::f(x),
+        Activation::Tanh => Tanh::f(x),
+    }
+}
+
+/// f' of a register.
+#[inline(always)]
+pub(crate) fn df<V: Vector>(activation: Activation, x: V) -> V {
+    match activation {
+        Activation::Relu => Relu::df(x),
+        Activation::SquaredRelu => SquaredRelu::df(x),
+        Activation::Gelu => Gelu::df(x),
+        Activation::Silu => Silu::df(x),
+        Activation::Tanh => Tanh::df(x),
+    }
+}
+
 /// `y[i] = f(x[i])`.
 ///
 /// # Panics

@@ -1,5 +1,6 @@
 //! Adam in f32: one pass over the flat slices.
 
+use crate::math;
 use crate::vector::Vector;
 
 /// The numbers of one step.
@@ -23,14 +24,17 @@ pub struct Adam {
     pub grad_scale: f32,
 }
 
+/// Added to both moments in every step. It is below what any update can show (a moment of 1e-28 against a gradient of
+/// 1e-14), but keeps them from fading into subnormal numbers, on which arithmetic is many times slower.
+pub const FLOOR: f32 = 1e-30;
+
 /// The definition of [`adam`], in a plain loop.
 pub fn naive(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], adam: Adam) {
     let Adam { lr, b1, b2, c1, c2, eps, decay, grad_scale } = adam;
-    let flush = |x: f32| if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x };
     for i in 0..params.len() {
         let g = grads[i] * grad_scale;
-        m[i] = flush(b1 * m[i] + (1.0 - b1) * g);
-        v[i] = flush(b2 * v[i] + (1.0 - b2) * g * g);
+        m[i] = b1 * m[i] + (1.0 - b1) * g + FLOOR;
+        v[i] = b2 * v[i] + (1.0 - b2) * g * g + FLOOR;
         params[i] -= lr * (m[i] / c1) / ((v[i] / c2).sqrt() + eps) + lr * decay * params[i];
     }
 }
@@ -38,8 +42,7 @@ pub fn naive(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], ad
 /// One step of Adam: `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g^2`,
 /// `p -= lr (m/c1) / (sqrt(v/c2) + eps) + lr decay p`, with `g = grads * grad_scale`.
 ///
-/// Moments too small for a normal number become 0: arithmetic on such numbers is many times slower. The change
-/// of a parameter is within 4 ulp of [`naive`]'s.
+/// Both moments also grow by [`FLOOR`]. The change of a parameter is within 16 ulp of [`naive`]'s.
 ///
 /// Shapes: all slices one length.
 ///
@@ -57,57 +60,75 @@ simd! { fn adam_simd(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[
 #[inline(always)]
 fn adam_body<V: Vector>(params: &mut [f32], m: &mut [f32], v: &mut [f32], grads: &[f32], adam: Adam) {
     let rates = Rates::<V>::new(adam);
+    if adam.decay == 0.0 {
+        pass::<V, false>(params, m, v, grads, rates)
+    } else {
+        pass::<V, true>(params, m, v, grads, rates)
+    }
+}
+
+#[inline(always)]
+fn pass<V: Vector, const DECAY: bool>(
+    params: &mut [f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    grads: &[f32],
+    rates: Rates<V>,
+) {
     let (mut ps, mut ms, mut vs) =
         (params.chunks_exact_mut(V::LANES), m.chunks_exact_mut(V::LANES), v.chunks_exact_mut(V::LANES));
     let gs = grads.chunks_exact(V::LANES);
     let g_tail = gs.remainder();
     for (((p, m), v), g) in (&mut ps).zip(&mut ms).zip(&mut vs).zip(gs) {
-        rates.step(p, m, v, g);
+        rates.step::<DECAY>(p, m, v, g);
     }
     if !g_tail.is_empty() {
-        rates.step(ps.into_remainder(), ms.into_remainder(), vs.into_remainder(), g_tail);
+        rates.step::<DECAY>(ps.into_remainder(), ms.into_remainder(), vs.into_remainder(), g_tail);
     }
 }
 
-/// The numbers of a step, spread over registers.
+/// The numbers of a step, spread over registers. The update is rewritten so that as little as possible is left to do
+/// for each parameter: `lr (m/c1) / (sqrt(v/c2) + eps) = rate m / (sqrt v + eps sqrt c2)`, `rate = lr sqrt(c2) / c1`.
 struct Rates<V> {
     b1: V,
+    /// (1 - b1) grad_scale.
     a1: V,
     b2: V,
+    /// sqrt(1 - b2) grad_scale: squared with the gradient.
     a2: V,
     rate: V,
-    per_c2: V,
     eps: V,
     keep: V,
-    grad_scale: V,
+    floor: V,
 }
 
 impl<V: Vector> Rates<V> {
     #[inline(always)]
     fn new(Adam { lr, b1, b2, c1, c2, eps, decay, grad_scale }: Adam) -> Self {
+        let root = c2.sqrt();
         Rates {
             b1: V::splat(b1),
-            a1: V::splat(1.0 - b1),
+            a1: V::splat((1.0 - b1) * grad_scale),
             b2: V::splat(b2),
-            a2: V::splat(1.0 - b2),
-            rate: V::splat(-lr / c1),
-            per_c2: V::splat(1.0 / c2),
-            eps: V::splat(eps),
+            a2: V::splat((1.0 - b2).sqrt() * grad_scale),
+            rate: V::splat(-lr * root / c1),
+            eps: V::splat(eps * root),
             keep: V::splat(1.0 - lr * decay),
-            grad_scale: V::splat(grad_scale),
+            floor: V::splat(FLOOR),
         }
     }
 
     #[inline(always)]
-    fn step(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
-        let g = V::read(g) * self.grad_scale;
-        let mean = self.b1.fma(V::read(m), self.a1 * g).flush();
-        let square = self.b2.fma(V::read(v), self.a2 * g * g).flush();
+    fn step<const DECAY: bool>(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
+        let g = V::read(g);
+        let mean = self.b1.fma(V::read(m), self.a1.fma(g, self.floor));
+        let size = self.a2 * g;
+        let square = self.b2.fma(V::read(v), size.fma(size, self.floor));
         mean.write(m);
         square.write(v);
-        // The exact root and quotient: by estimates and Newton steps both took longer.
-        let change = mean * self.rate / ((square * self.per_c2).sqrt() + self.eps);
-        self.keep.fma(V::read(p), change).write(p);
+        let change = mean * math::recip(math::sqrt(square) + self.eps);
+        let before = if DECAY { self.keep * V::read(p) } else { V::read(p) };
+        self.rate.fma(change, before).write(p);
     }
 }
 
@@ -152,18 +173,21 @@ mod tests {
                 adam(&mut p, &mut vec![0.0; 64], &mut vec![0.0; 64], &g, ADAM);
                 naive(&mut p2, &mut vec![0.0; 64], &mut vec![0.0; 64], &g, ADAM);
                 for (a, b) in p.iter().zip(&p2) {
-                    assert!((a - b).abs() <= 4.0 * f32::EPSILON * b.abs(), "{level:?}: {a:e}, not {b:e}");
+                    assert!((a - b).abs() <= 16.0 * f32::EPSILON * b.abs(), "{level:?}: {a:e}, not {b:e}");
                 }
             }
         });
     }
 
     #[test]
-    fn subnormal_moments_are_flushed_and_nan_is_not() {
+    fn moments_never_become_subnormal_and_nan_stays() {
         at_each(|level| {
-            let (mut p, mut m, mut v) = ([1.0; 20], [1e-38; 20], [1e-38; 20]);
-            adam(&mut p, &mut m, &mut v, &[0.0; 20], Adam { b2: 0.8, b1: 0.8, ..ADAM });
-            assert_eq!((m, v), ([0.0; 20], [0.0; 20]), "{level:?}");
+            let (mut p, mut m, mut v) = ([1.0; 20], [1e-20; 20], [1e-20; 20]);
+            for _ in 0..2000 {
+                adam(&mut p, &mut m, &mut v, &[0.0; 20], ADAM);
+                assert!(m.iter().chain(&v).all(|x| x.is_normal()), "{level:?}: {m:?} {v:?}");
+            }
+            assert!(p.iter().all(|p| (p - 1.0).abs() < 1e-6), "{level:?}: {p:?}");
             adam(&mut p, &mut m, &mut v, &[f32::NAN; 20], ADAM);
             assert!(p.iter().chain(&m).chain(&v).all(|x| x.is_nan()), "{level:?}");
         });

@@ -13,12 +13,15 @@ mod vector;
 pub mod activation;
 pub mod adam;
 pub mod attention;
+pub mod buffer;
 pub mod cross_entropy;
 pub mod exact;
+pub mod layer;
 pub mod math;
 pub mod matmul;
 pub mod norm;
 pub mod peak;
+pub mod sample;
 pub mod slices;
 #[cfg(test)]
 mod test;

@@ -29,12 +29,13 @@ pub(crate) fn exp<V: Vector>(x: V) -> V {
     (V::splat(1.0) + e).scale(n)
 }
 
-/// e^x as softmax wants it: what would be below the normal numbers is 0 (x < -87), for they are slow; NaN stays NaN.
+/// e^x of a number that is not above 0, within 2 ulp; 0 below -40. For parts of a sum to which 1 belongs: there it
+/// changes no digit, and the products of such parts would soon be subnormal, which costs a hundred times as much.
 #[inline(always)]
 pub(crate) fn weight<V: Vector>(x: V) -> V {
-    let lowest = V::splat(-87.0);
-    let (n, e) = reduced(lowest.max(x));
-    V::if_gt(lowest, x, V::zero(), (V::splat(1.0) + e).scale(n))
+    let least = V::splat(-40.0);
+    let (n, e) = reduced(least.max(x));
+    V::if_gt(least, x, V::zero(), (V::splat(1.0) + e).scale(n))
 }
 
 /// ln x, within 3 ulp. -inf for 0, NaN for negatives and NaN.
@@ -84,10 +85,23 @@ pub(crate) fn rsqrt<V: Vector>(x: V) -> V {
     let mut y = x.rsqrt_estimate();
     for _ in 0..V::NEWTON {
         // y + y (1 - x y y) / 2
-        let error = (V::zero() - x * y).fma(y, V::splat(1.0));
+        let error = (x * y).fnma(y, V::splat(1.0));
         y = (y * V::splat(0.5)).fma(error, y);
     }
     y
+}
+
+/// sqrt x, within 4 ulp for normal positive x: the last step of [`rsqrt`] taken for x/sqrt x at once.
+#[inline(always)]
+pub(crate) fn sqrt<V: Vector>(x: V) -> V {
+    let mut y = x.rsqrt_estimate();
+    for _ in 1..V::NEWTON {
+        let error = (x * y).fnma(y, V::splat(1.0));
+        y = (y * V::splat(0.5)).fma(error, y);
+    }
+    let root = x * y;
+    let error = root.fnma(y, V::splat(1.0));
+    (root * V::splat(0.5)).fma(error, root)
 }
 
 /// 1/sqrt x in two correctly rounded operations.
@@ -101,7 +115,7 @@ pub(crate) fn rsqrt_exact<V: Vector>(x: V) -> V {
 pub(crate) fn recip<V: Vector>(x: V) -> V {
     let mut y = x.recip_estimate();
     for _ in 0..V::NEWTON {
-        let error = (V::zero() - x).fma(y, V::splat(1.0));
+        let error = x.fnma(y, V::splat(1.0));
         y = y.fma(error, y);
     }
     y
@@ -128,6 +142,8 @@ macro_rules! in_place {
 in_place! {
     /// `x[i] = e^x[i]`, within 2 ulp; 0 at -inf, inf on overflow, NaN stays.
     exp_in_place, exp_body, exp;
+    /// `x[i] = e^x[i]` for numbers up to 0, within 2 ulp; 0 below -40.
+    weight_in_place, weight_body, weight;
     /// `x[i] = ln x[i]`, within 3 ulp; -inf at 0, NaN below.
     ln_in_place, ln_body, ln;
     /// `x[i] = tanh x[i]`, within 4 ulp; NaN stays.
@@ -138,6 +154,8 @@ in_place! {
     rsqrt_in_place, rsqrt_body, rsqrt;
     /// `x[i] = 1/sqrt x[i]`, within 1.5 ulp everywhere, several times slower than [`rsqrt_in_place`].
     rsqrt_exact_in_place, rsqrt_exact_body, rsqrt_exact;
+    /// `x[i] = sqrt x[i]` for normal positive numbers, within 4 ulp.
+    sqrt_in_place, sqrt_body, sqrt;
     /// `x[i] = 1/x[i]` for normal numbers with normal reciprocals, within 3 ulp.
     recip_in_place, recip_body, recip;
 }
@@ -194,6 +212,8 @@ mod tests {
         check("exp", exp_in_place, f64::exp, -87.3, 88.7, 2.0);
         check("exp", exp_in_place, f64::exp, -1.0, 1.0, 2.0);
         check("exp", exp_in_place, f64::exp, -110.0, -87.0, 2.0);
+        let truth = |x| if x < -40.0 { 0.0 } else { f64::exp(x) };
+        check("weight", weight_in_place, truth, -100.0, 0.0, 2.0);
     }
 
     #[test]
@@ -208,6 +228,7 @@ mod tests {
         check("ln", ln_in_place, f64::ln, 0.5, 2.0, 3.0);
         check_magnitudes("ln", ln_in_place, f64::ln, 1, 3.0);
         check_magnitudes("rsqrt", rsqrt_in_place, |x| 1.0 / x.sqrt(), 0x80_0000, 4.0);
+        check_magnitudes("sqrt", sqrt_in_place, f64::sqrt, 0x80_0000, 4.0);
         check_magnitudes("rsqrt_exact", rsqrt_exact_in_place, |x| 1.0 / x.sqrt(), 1, 1.5);
         check("recip", recip_in_place, |x| 1.0 / x, 1e-30, 1e-20, 3.0);
         check("recip", recip_in_place, |x| 1.0 / x, 0.1, 20.0, 3.0);
@@ -222,6 +243,11 @@ mod tests {
                     "exp",
                     exp_in_place as fn(&mut [f32]),
                     &[(-inf, 0.0), (inf, inf), (nan, nan), (89.0, inf), (0.0, 1.0)],
+                ),
+                (
+                    "weight",
+                    weight_in_place,
+                    &[(-inf, 0.0), (nan, nan), (-40.1, 0.0), (-100.0, 0.0), (0.0, 1.0)],
                 ),
                 ("ln", ln_in_place, &[(0.0, -inf), (inf, inf), (nan, nan), (-1.0, nan), (1.0, 0.0)]),
                 ("tanh", tanh_in_place, &[(-inf, -1.0), (inf, 1.0), (nan, nan), (0.0, 0.0), (50.0, 1.0)]),

@@ -207,6 +207,8 @@ impl Look<'_> {
                 ("x / sqrt(mean(x^2) + 1e-5)", (0..cols).map(|c| self.operand(x, row, c, slope(c))).collect())
             }
             Op::Attention { .. } => ("attention, in one piece", vec![]),
+            Op::Embed { .. } => ("token and position, normed, in one piece", vec![]),
+            Op::Layer { .. } => ("a layer, in one piece", vec![]),
             Op::CrossEntropy(_) => ("mean of -ln(softmax(x)[target]), in one piece", vec![]),
         }
     }

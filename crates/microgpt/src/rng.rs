@@ -61,10 +61,18 @@ impl Rng {
     pub fn u32(&mut self) -> u32 {
         if self.next == 624 {
             let s = &mut self.state;
-            for i in 0..624 {
-                let y = (s[i] & (1 << 31)) | (s[(i + 1) % 624] & !(1 << 31));
-                s[i] = s[(i + 397) % 624] ^ (y >> 1) ^ ((y & 1) * 0x9908b0df);
+            let twist = |this: u32, next: u32, far: u32| {
+                let y = (this & (1 << 31)) | (next & !(1 << 31));
+                far ^ (y >> 1) ^ ((y & 1) * 0x9908b0df)
+            };
+            // s[i] from s[i], s[i + 1] and s[i + 397], around the end.
+            for i in 0..227 {
+                s[i] = twist(s[i], s[i + 1], s[i + 397]);
             }
+            for i in 227..623 {
+                s[i] = twist(s[i], s[i + 1], s[i - 227]);
+            }
+            s[623] = twist(s[623], s[0], s[396]);
             self.next = 0;
         }
         let mut y = self.state[self.next];

@@ -166,6 +166,13 @@ pub enum Op {
         heads: usize,
     },
 
+    /// Composite: [`Tensor::embed`].
+    Embed {
+        /// The table of tokens.
+        tokens: Id,
+        /// The table of positions.
+        places: Id,
+    },
     /// Composite: [`Tensor::linear_onto`].
     LinearOnto {
         /// `[T, I]`.
@@ -190,6 +197,21 @@ pub enum Op {
     },
     /// Composite: [`Tensor::cross_entropy`].
     CrossEntropy(Id),
+    /// Composite: [`crate::model::layer::Layer::forward`], a whole layer.
+    Layer {
+        /// `[T, C]`.
+        x: Id,
+        /// Where its matrices stand in the flat slice: wq, wk, wv, wo, fc1, fc2, one after the other.
+        offset: u32,
+        /// Numbers inside the MLP.
+        hidden: u32,
+        /// H.
+        heads: u32,
+        /// The MLP's function.
+        f: Activation,
+        /// Which memory is that of its keys; that of its values is the next.
+        slot: u32,
+    },
 }
 
 /// What a tensor is called, so that it can be asked for: `layer0.attn_weights`.
@@ -239,7 +261,7 @@ pub trait Engine {
     fn order(&self, _tensor: Id, _order: Order) {}
 
     /// Gives a tensor its name.
-    fn label(&self, tensor: Id, label: Label);
+    fn label(&self, tensor: Id, layer: Option<usize>, name: &'static str);
 
     /// How many columns attention scores have: the longest context of the batch, S.
     fn longest(&self) -> usize;
@@ -252,6 +274,17 @@ pub trait Engine {
 
     /// The number at `row` and `col` of a tensor.
     fn number(&self, tensor: Id, row: usize, col: usize) -> f64;
+
+    /// Does it draw tokens faster than [`crate::sample`] does with the numbers of a row?
+    fn draws(&self) -> bool {
+        false
+    }
+
+    /// The column that `u`, of 0 to 1, falls on, where each is as wide as its part of softmax(row / temperature). None
+    /// if the row holds no numbers.
+    fn draw(&self, _tensor: Id, _row: usize, _temperature: f64, _u: f64) -> Option<u32> {
+        None
+    }
 
     /// Appends the numbers of a tensor's row to `out`.
     fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>);
@@ -333,7 +366,12 @@ impl<'e> Tensor<'e> {
     }
 
     /// The shortcut if the engine has one, else the definition.
-    fn composite(self, op: Op, shape: Shape, definition: impl FnOnce() -> Tensor<'e>) -> Tensor<'e> {
+    pub(crate) fn composite(
+        self,
+        op: Op,
+        shape: Shape,
+        definition: impl FnOnce() -> Tensor<'e>,
+    ) -> Tensor<'e> {
         if self.engine.fuses(&op) { self.op(op, shape.rows, shape.cols) } else { definition() }
     }
 
@@ -349,7 +387,7 @@ impl<'e> Tensor<'e> {
 
     /// Gives it a name to be asked for by; returns it.
     pub fn named(self, layer: Option<usize>, name: &'static str) -> Tensor<'e> {
-        self.engine.label(self.id, Label { layer, name });
+        self.engine.label(self.id, layer, name);
         self
     }
 
@@ -446,6 +484,22 @@ impl<'e> Tensor<'e> {
         assert_eq!(self.shape.cols, w.shape.cols, "linear of {} by {}", self.shape, w.shape);
         let op = Op::LinearOnto { x: self.id, w: w.id, onto: onto.id };
         self.composite(op, onto.shape, || self.linear(w) + onto)
+    }
+
+    /// What each token is (a row of this table) and where it stands (a row of `places`), added and normed: `[T, C]`.
+    ///
+    /// # Panics
+    /// If the tables are not equally wide.
+    pub fn embed(self, places: Tensor<'e>, rows: usize) -> Tensor<'e> {
+        let (what, place) = (self.shape, places.shape);
+        assert_eq!(what.cols, place.cols, "embed {what} and {place}");
+        let op = Op::Embed { tokens: self.id, places: places.id };
+        self.composite(op, Shape::new(rows, what.cols), || {
+            let what = self.gather(Index::Tokens, rows).named(None, "token");
+            let place = places.gather(Index::Positions, rows).named(None, "position");
+            (what + place).rmsnorm()
+        })
+        .named(None, "embedded")
     }
 
     /// The same direction at length 1 a channel: x / sqrt(mean(x^2) + 1e-5), row by row.

@@ -14,13 +14,22 @@ use crate::{documents::Documents, error::Error};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokenizer {
     chars: Vec<char>,
+    /// The token of each ASCII character, or [`NONE`]: what most texts need is looked up, not searched.
+    ascii: Vec<u32>,
 }
+
+/// No token.
+const NONE: u32 = u32::MAX;
 
 impl Tokenizer {
     /// The alphabet of these characters.
     pub fn new(chars: impl IntoIterator<Item = char>) -> Tokenizer {
         let chars: std::collections::BTreeSet<char> = chars.into_iter().collect();
-        Tokenizer { chars: chars.into_iter().collect() }
+        let mut ascii = vec![NONE; 128];
+        for (token, &c) in chars.iter().enumerate().filter(|(_, c)| c.is_ascii()) {
+            ascii[c as usize] = token as u32;
+        }
+        Tokenizer { chars: chars.into_iter().collect(), ascii }
     }
 
     /// The alphabet of the documents.
@@ -66,6 +75,11 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`]; `tokens` is then left with those before the unknown character.
     pub fn encode_into(&self, text: &str, tokens: &mut Vec<u32>) -> Result<(), Error> {
+        let known = |byte: u8| self.ascii.get(usize::from(byte)).is_some_and(|&token| token != NONE);
+        if text.bytes().all(known) {
+            tokens.extend(text.bytes().map(|byte| self.ascii[usize::from(byte)]));
+            return Ok(());
+        }
         for (place, (byte, c)) in text.char_indices().enumerate() {
             let token = self.chars.binary_search(&c).map_err(|_| {
                 Error::text(format!(

@@ -6,7 +6,7 @@
 //! `tiled` for all others (matrix products over 32 queries at a time).
 
 pub mod naive;
-mod small;
+pub(crate) mod small;
 mod tiled;
 
 use crate::level;
@@ -70,7 +70,7 @@ impl Segment {
     }
 
     /// Numbers of `saved` for a segment.
-    fn saved(&self, heads: usize, head_size: usize) -> usize {
+    pub(crate) fn saved(&self, heads: usize, head_size: usize) -> usize {
         if self.is_small() {
             let pairs = self.q_len * self.past + self.q_len * (self.q_len + 1) / 2;
             pairs * heads * head_size
@@ -116,7 +116,7 @@ pub fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>) {
     for &segment in x.segments {
         let (mine, others) = saved.split_at_mut(segment.saved(x.heads, x.head_size));
         saved = others;
-        if is_small(segment, x) {
+        if is_small(segment, x.heads, x.head_size) {
             small::forward(out, mine, x, segment);
         } else {
             tiled::forward(out, mine, x, segment);
@@ -156,7 +156,7 @@ pub fn backward(
         }
         let (mine, others) = saved.split_at(segment.saved(x.heads, x.head_size));
         saved = others;
-        if is_small(segment, x) {
+        if is_small(segment, x.heads, x.head_size) {
             small::backward(grads, places, dout, out, mine, x, segment);
         } else {
             tiled::backward(grads, places, dout, out, mine, x, segment);
@@ -165,9 +165,10 @@ pub fn backward(
 }
 
 /// Whether the small kernel serves: few keys, and registers that are filled by whole heads.
-fn is_small(segment: Segment, x: &Inputs<'_>) -> bool {
+#[inline]
+pub(crate) fn is_small(segment: Segment, heads: usize, head_size: usize) -> bool {
     let lanes = level::current().lanes();
-    let fits = [1, 2, 4, 8, lanes].contains(&x.head_size) && (x.heads * x.head_size).is_multiple_of(lanes);
+    let fits = [1, 2, 4, 8, lanes].contains(&head_size) && (heads * head_size).is_multiple_of(lanes);
     fits && segment.is_small()
 }
 

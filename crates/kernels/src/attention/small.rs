@@ -13,7 +13,7 @@ use crate::vector::Vector;
 pub(super) const MOST_KEYS: usize = 16;
 
 simd! {
-    pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) = forward_sizes;
+    pub(crate) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) = forward_sizes;
 }
 
 #[inline(always)]
@@ -67,7 +67,7 @@ fn forward_body<V: Vector, const D: usize>(out: &mut [f32], saved: &mut [f32], x
 }
 
 simd! {
-    pub(super) fn backward(
+    pub(crate) fn backward(
         grads: &mut [f32], places: [Place; 3], dout: &[f32], out: &[f32], saved: &[f32], x: &Inputs<'_>, s: Segment,
     ) = backward_sizes;
 }

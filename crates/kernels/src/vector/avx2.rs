@@ -73,6 +73,10 @@ impl Vector for F32x8 {
         F32x8(with!(_mm256_fmadd_ps(self.0, b.0, c.0)))
     }
     #[inline(always)]
+    fn fnma(self, b: Self, c: Self) -> Self {
+        F32x8(with!(_mm256_fnmadd_ps(self.0, b.0, c.0)))
+    }
+    #[inline(always)]
     fn max(self, b: Self) -> Self {
         F32x8(with!(_mm256_max_ps(self.0, b.0)))
     }
@@ -172,25 +176,40 @@ impl Vector for F32x8 {
         // SAFETY: the caller vouches for 8 x 8 numbers on both sides.
         unsafe {
             for c in 0..2 {
-                let half = |r: usize| _mm_loadu_ps(src.add(r * src_rs + 4 * c));
-                let rows = |r: usize| _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(half(r)), half(r + 4));
-                let (a, b, c_, d) = (rows(0), rows(1), rows(2), rows(3));
+                // Macros, not closures: a closure does not have this function's instructions.
+                macro_rules! half {
+                    ($r:expr) => {
+                        _mm_loadu_ps(src.add($r * src_rs + 4 * c))
+                    };
+                }
+                macro_rules! rows {
+                    ($r:expr) => {
+                        _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(half!($r)), half!($r + 4))
+                    };
+                }
+                macro_rules! store {
+                    ($r:expr, $x:expr) => {
+                        _mm256_storeu_ps(dst.add((4 * c + $r) * dst_rs), $x)
+                    };
+                }
+                let (a, b, c_, d) = (rows!(0), rows!(1), rows!(2), rows!(3));
                 let (ab0, ab1) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
                 let (cd0, cd1) = (_mm256_unpacklo_ps(c_, d), _mm256_unpackhi_ps(c_, d));
-                let store = |r: usize, x| _mm256_storeu_ps(dst.add((4 * c + r) * dst_rs), x);
-                store(0, _mm256_shuffle_ps::<0b01_00_01_00>(ab0, cd0));
-                store(1, _mm256_shuffle_ps::<0b11_10_11_10>(ab0, cd0));
-                store(2, _mm256_shuffle_ps::<0b01_00_01_00>(ab1, cd1));
-                store(3, _mm256_shuffle_ps::<0b11_10_11_10>(ab1, cd1));
+                store!(0, _mm256_shuffle_ps::<0b01_00_01_00>(ab0, cd0));
+                store!(1, _mm256_shuffle_ps::<0b11_10_11_10>(ab0, cd0));
+                store!(2, _mm256_shuffle_ps::<0b01_00_01_00>(ab1, cd1));
+                store!(3, _mm256_shuffle_ps::<0b11_10_11_10>(ab1, cd1));
             }
         }
     }
     #[inline(always)]
     fn sums(v: [Self; 16]) -> Self {
-        let quads: [__m256; 2] = std::array::from_fn(|q| {
-            let pair = |i: usize| with!(_mm256_hadd_ps(v[4 * q + i].0, v[4 * q + i + 1].0));
-            with!(_mm256_hadd_ps(pair(0), pair(2)))
-        });
+        macro_rules! pair {
+            ($i:expr) => {
+                _mm256_hadd_ps(v[$i].0, v[$i + 1].0)
+            };
+        }
+        let quads = with!([_mm256_hadd_ps(pair!(0), pair!(2)), _mm256_hadd_ps(pair!(4), pair!(6))]);
         let low = with!(_mm256_permute2f128_ps::<0x20>(quads[0], quads[1]));
         F32x8(with!(_mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(quads[0], quads[1]))))
     }

@@ -75,6 +75,10 @@ impl Vector for F32x16 {
         F32x16(with!(_mm512_fmadd_ps(self.0, b.0, c.0)))
     }
     #[inline(always)]
+    fn fnma(self, b: Self, c: Self) -> Self {
+        F32x16(with!(_mm512_fnmadd_ps(self.0, b.0, c.0)))
+    }
+    #[inline(always)]
     fn max(self, b: Self) -> Self {
         F32x16(with!(_mm512_max_ps(self.0, b.0)))
     }
@@ -164,43 +168,64 @@ impl Vector for F32x16 {
         unsafe {
             for c in 0..4 {
                 // Four rows that are 4 apart, side by side; loads that place a quarter are cheaper than shuffles.
-                let quarter = |r: usize| _mm_loadu_ps(src.add(r * src_rs + 4 * c));
-                let rows = |r: usize| {
-                    let x = _mm512_castps128_ps512(quarter(r));
-                    let x = _mm512_insertf32x4::<1>(x, quarter(r + 4));
-                    let x = _mm512_insertf32x4::<2>(x, quarter(r + 8));
-                    _mm512_insertf32x4::<3>(x, quarter(r + 12))
-                };
-                let (a, b, c_, d) = (rows(0), rows(1), rows(2), rows(3));
+                // (Macros, not closures: a closure does not have this function's instructions.)
+                macro_rules! quarter {
+                    ($r:expr) => {
+                        _mm_loadu_ps(src.add($r * src_rs + 4 * c))
+                    };
+                }
+                macro_rules! rows {
+                    ($r:expr) => {{
+                        let x = _mm512_castps128_ps512(quarter!($r));
+                        let x = _mm512_insertf32x4::<1>(x, quarter!($r + 4));
+                        let x = _mm512_insertf32x4::<2>(x, quarter!($r + 8));
+                        _mm512_insertf32x4::<3>(x, quarter!($r + 12))
+                    }};
+                }
+                macro_rules! store {
+                    ($r:expr, $x:expr) => {
+                        _mm512_storeu_ps(dst.add((4 * c + $r) * dst_rs), _mm512_castpd_ps($x))
+                    };
+                }
+                let (a, b, c_, d) = (rows!(0), rows!(1), rows!(2), rows!(3));
                 let (ab0, ab1) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
                 let (cd0, cd1) = (_mm512_unpacklo_ps(c_, d), _mm512_unpackhi_ps(c_, d));
-                let pair = |x, y| (_mm512_castps_pd(x), _mm512_castps_pd(y));
-                let ((x0, y0), (x1, y1)) = (pair(ab0, cd0), pair(ab1, cd1));
-                let store =
-                    |r: usize, x| _mm512_storeu_ps(dst.add((4 * c + r) * dst_rs), _mm512_castpd_ps(x));
-                store(0, _mm512_unpacklo_pd(x0, y0));
-                store(1, _mm512_unpackhi_pd(x0, y0));
-                store(2, _mm512_unpacklo_pd(x1, y1));
-                store(3, _mm512_unpackhi_pd(x1, y1));
+                let (x0, y0) = (_mm512_castps_pd(ab0), _mm512_castps_pd(cd0));
+                let (x1, y1) = (_mm512_castps_pd(ab1), _mm512_castps_pd(cd1));
+                store!(0, _mm512_unpacklo_pd(x0, y0));
+                store!(1, _mm512_unpackhi_pd(x0, y0));
+                store!(2, _mm512_unpacklo_pd(x1, y1));
+                store!(3, _mm512_unpackhi_pd(x1, y1));
             }
         }
     }
     #[inline(always)]
     fn sums(v: [Self; 16]) -> Self {
         // Each step adds halves of neighbours: 16 registers, 8, 4, 2, 1.
-        let quads: [__m512; 4] = std::array::from_fn(|q| {
-            let pair = |a: __m512, b: __m512| {
-                with!(_mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b))))
+        macro_rules! pair {
+            ($a:expr) => {
+                with!(_mm512_castps_pd(_mm512_add_ps(
+                    _mm512_unpacklo_ps(v[$a].0, v[$a + 1].0),
+                    _mm512_unpackhi_ps(v[$a].0, v[$a + 1].0)
+                )))
             };
-            let (x, y) = (pair(v[4 * q].0, v[4 * q + 1].0), pair(v[4 * q + 2].0, v[4 * q + 3].0));
-            let (low, high) = with!((_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y)));
-            with!(_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high)))
-        });
-        let fold = |a: __m512, b: __m512| {
-            let even = with!(_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b));
-            with!(_mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)))
-        };
-        F32x16(fold(fold(quads[0], quads[1]), fold(quads[2], quads[3])))
+        }
+        macro_rules! quad {
+            ($a:expr) => {{
+                let (x, y) = (pair!($a), pair!($a + 2));
+                let (low, high) = with!((_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y)));
+                with!(_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high)))
+            }};
+        }
+        macro_rules! fold {
+            ($a:expr, $b:expr) => {{
+                let (a, b) = ($a, $b);
+                let even = with!(_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b));
+                with!(_mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)))
+            }};
+        }
+        let (low, high) = (fold!(quad!(0), quad!(4)), fold!(quad!(8), quad!(12)));
+        F32x16(fold!(low, high))
     }
     #[inline(always)]
     fn prefetch(p: *const f32) {

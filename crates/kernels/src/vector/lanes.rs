@@ -83,6 +83,10 @@ impl Vector for F32Lanes {
         }
     }
     #[inline(always)]
+    fn fnma(self, b: Self, c: Self) -> Self {
+        F32Lanes(from_fn(|i| c.0[i] - self.0[i] * b.0[i]))
+    }
+    #[inline(always)]
     fn max(self, b: Self) -> Self {
         Self::if_gt(self, b, self, b)
     }

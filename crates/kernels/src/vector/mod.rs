@@ -53,6 +53,8 @@ pub(crate) trait Vector:
 
     /// `self * b + c`, in one rounding where the machine has it.
     fn fma(self, b: Self, c: Self) -> Self;
+    /// `c - self * b`, likewise.
+    fn fnma(self, b: Self, c: Self) -> Self;
     /// `b` where either is NaN.
     fn max(self, b: Self) -> Self;
     /// `b` where either is NaN.

@@ -3,23 +3,22 @@
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::layout::Layout;
-use crate::model::{attention::Attention, mlp::Mlp};
-use crate::tensor::{Engine, Index, Shape, Tensor};
+use crate::model::layer::Layer;
+use crate::tensor::{Engine, Shape, Tensor};
 
 /// A GPT: what stands where in the flat slice of parameters, and what is computed with it.
 #[derive(Debug, Clone)]
 pub struct Gpt {
     /// Names and places of all parameters.
     pub layout: Layout,
-    layers: Vec<(Attention, Mlp)>,
+    layers: Vec<Layer>,
 }
 
 impl Gpt {
     /// The model of these settings over an alphabet of `vocab_size` tokens.
     pub fn new(config: &Config, vocab_size: usize) -> Gpt {
         let layout = Layout::new(config, vocab_size);
-        let layer = |i| (Attention::new(&layout, i, config.n_head), Mlp::new(&layout, i, config.activation));
-        let layers = (0..config.n_layer).map(layer).collect();
+        let layers = (0..config.n_layer).map(|i| Layer::new(config, &layout, i)).collect();
         Gpt { layout, layers }
     }
 
@@ -49,12 +48,9 @@ impl Gpt {
             let matrix = &self.layout.matrices()[i];
             Tensor::param(engine, matrix.offset, Shape::new(matrix.shape.rows, matrix.shape.cols))
         });
-        let what = wte.gather(Index::Tokens, batch.rows()).named(None, "token");
-        let place = wpe.gather(Index::Positions, batch.rows()).named(None, "position");
-        let mut x = (what + place).rmsnorm().named(None, "embedded");
-        for (attention, mlp) in &self.layers {
-            x = attention.forward(engine, x);
-            x = mlp.forward(engine, x);
+        let mut x = wte.embed(wpe, batch.rows());
+        for layer in &self.layers {
+            x = layer.forward(engine, x);
         }
         x.linear(lm_head).named(None, "logits")
     }

@@ -2,4 +2,5 @@
 
 pub mod attention;
 pub mod mlp;
+pub mod layer;
 pub mod gpt;

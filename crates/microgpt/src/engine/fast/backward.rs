@@ -3,6 +3,7 @@
 use super::forward::kernel_of;
 use super::{Place, Stored, Tape};
 use crate::tensor::{Id, Op};
+use microgpt_kernels::layer::embed;
 use microgpt_kernels::{activation, attention, matmul, norm, slices};
 
 impl Tape {
@@ -30,7 +31,7 @@ impl Tape {
     }
 
     /// Is there something in the gradient of `id` to add to? After this there is.
-    fn touch(&mut self, id: Id) -> bool {
+    pub(super) fn touch(&mut self, id: Id) -> bool {
         std::mem::replace(&mut self.tensors[id.0 as usize].touched, true)
     }
 
@@ -102,6 +103,19 @@ impl Tape {
                     slices::add_into(&mut self.param_grads[w.row(row as usize)], &self.grads[y.row(r)]);
                 }
             }
+            Op::Embed { tokens, places } => {
+                let (what, place) = (self.get(tokens), self.get(places));
+                embed::backward(
+                    &mut self.param_grads,
+                    [what.all(), place.all()],
+                    &self.grads[y.all()],
+                    &self.values[y.all()],
+                    &self.values[y.kept..y.kept + t],
+                    &self.batch.tokens,
+                    &self.batch.positions,
+                );
+            }
+            Op::Layer { .. } => self.layer_back(y),
             Op::Add(a, b) => {
                 self.pass(a, &y);
                 self.pass(b, &y);
@@ -113,6 +127,7 @@ impl Tape {
                 let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
                 activation::backward(kernel_of(f), dx, dy, &self.values[x]);
             }
+            Op::Linear { x, w } if self.narrow_linear_back(&y, x, w) => {}
             Op::Linear { x, w } => self.linear_back(&y, x, w),
             Op::LinearOnto { x, w, onto } => {
                 self.linear_back(&y, x, w);

@@ -3,6 +3,7 @@
 use super::{Place, Stored, Tape};
 use crate::activation::Activation;
 use crate::tensor::{Id, Index, Op};
+use microgpt_kernels::layer::embed;
 use microgpt_kernels::{activation, attention, cross_entropy, matmul, norm, slices};
 
 /// What an operation may read: everything that stands before its own numbers.
@@ -66,10 +67,7 @@ impl Tape {
     pub(super) fn forward(&mut self, y: Stored) {
         let (t, c) = (y.shape.rows, y.shape.cols);
         match y.op {
-            Op::Param { offset } => {
-                assert!(offset + y.shape.len() <= self.params.len(), "no such parameters")
-            }
-            Op::Columns { .. } => {}
+            Op::Param { .. } | Op::Columns { .. } => {}
             Op::Remember { x, .. } => {
                 let x = self.get(x);
                 for segment in &self.batch.segments {
@@ -99,6 +97,7 @@ impl Tape {
                 let (before, out, _) = self.split(&y);
                 activation::forward(kernel_of(f), out, before.all(x));
             }
+            Op::Linear { x, w } if self.narrow_linear(&y, x, w) => {}
             Op::Linear { x, w } => {
                 let (before, out, _) = self.split(&y);
                 matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, false);
@@ -121,6 +120,19 @@ impl Tape {
                 attention::forward(out, &mut kept[..saved], &inputs);
                 self.segments = segments;
             }
+            Op::Embed { tokens, places } => {
+                let (what, place) = (self.get(tokens), self.get(places));
+                let (out, inverse) = self.values[y.start..].split_at_mut(y.kept - y.start);
+                embed::forward(
+                    &mut out[..t * c],
+                    &mut inverse[..t],
+                    &self.params[what.all()],
+                    &self.params[place.all()],
+                    &self.batch.tokens,
+                    &self.batch.positions,
+                );
+            }
+            Op::Layer { .. } => self.layer(y),
             Op::CrossEntropy(logits) => {
                 // The gradient is found together with the loss, and put where it belongs at once.
                 let batch = std::mem::take(&mut self.batch);

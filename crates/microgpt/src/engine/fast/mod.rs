@@ -6,11 +6,13 @@
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
-use microgpt_kernels::{attention, slices};
+use microgpt_kernels::buffer::Buffer;
+use microgpt_kernels::{attention, sample, slices};
 use std::cell::{Ref, RefCell};
 
 mod backward;
 mod forward;
+mod layer;
 mod primitives;
 
 /// The fast engine.
@@ -21,20 +23,23 @@ pub struct Fast {
 
 #[derive(Debug, Default)]
 struct Tape {
-    params: Vec<f32>,
-    param_grads: Vec<f32>,
+    params: Buffer,
+    param_grads: Buffer,
     /// Those of earlier parts of the batch.
-    aside: Vec<Vec<f32>>,
+    aside: Vec<Buffer>,
+    packed: layer::Packed,
     /// The keys and values of decoding.
-    memory: Vec<f32>,
+    memory: Buffer,
     memory_rows: usize,
     memory_cols: usize,
     /// The numbers of this step's tensors, and what kernels keep for the way back. Longer than what is in use.
-    values: Vec<f32>,
+    values: Buffer,
     /// The gradients, at the same places.
-    grads: Vec<f32>,
+    grads: Buffer,
     used: usize,
     tensors: Vec<Stored>,
+    /// Names, in the order in which they were given: the last that a tensor got is its own.
+    labels: Vec<(Id, Label)>,
     batch: Batch,
     segments: Vec<attention::Segment>,
     fuse: bool,
@@ -61,7 +66,6 @@ struct Stored {
     kept: usize,
     /// Does its gradient hold something already? If not, the first that comes need not be added.
     touched: bool,
-    label: Option<Label>,
 }
 
 impl Stored {
@@ -87,7 +91,7 @@ const LINE: usize = 16;
 impl Fast {
     /// An engine with these parameters.
     pub fn new(params: Vec<f32>) -> Fast {
-        let param_grads = vec![0.0; params.len()];
+        let (params, param_grads) = (Buffer::from(&params[..]), Buffer::zeros(params.len()));
         Fast { tape: RefCell::new(Tape { params, param_grads, fuse: true, ..Tape::default() }) }
     }
 
@@ -104,14 +108,14 @@ impl Engine for Fast {
         self.tape.borrow_mut().eval(op, shape)
     }
 
-    fn fuses(&self, _op: &Op) -> bool {
-        self.tape.borrow().fuse
+    fn fuses(&self, op: &Op) -> bool {
+        self.tape.borrow().fuses(*op)
     }
 
     fn order(&self, _tensor: Id, _order: Order) {}
 
-    fn label(&self, tensor: Id, label: Label) {
-        self.tape.borrow_mut().tensors[tensor.0 as usize].label = Some(label);
+    fn label(&self, tensor: Id, layer: Option<usize>, name: &'static str) {
+        self.tape.borrow_mut().labels.push((tensor, Label { layer, name }));
     }
 
     fn longest(&self) -> usize {
@@ -131,6 +135,17 @@ impl Engine for Fast {
         let tape = self.tape.borrow();
         let stored = tape.get(tensor);
         f64::from(tape.numbers(stored.place)[stored.row(row)][col])
+    }
+
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn draw(&self, tensor: Id, row: usize, temperature: f64, u: f64) -> Option<u32> {
+        let tape = self.tape.borrow();
+        let stored = tape.get(tensor);
+        let logits = &tape.numbers(stored.place)[stored.row(row)];
+        sample::draw(logits, temperature.recip() as f32, u as f32).map(|token| token as u32)
     }
 
     fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
@@ -157,8 +172,11 @@ impl Engine for Fast {
 
     fn nodes(&self) -> Vec<Node> {
         let tape = self.tape.borrow();
-        let node =
-            |(i, t): (usize, &Stored)| Node { id: Id(i as u32), op: t.op, shape: t.shape, label: t.label };
+        let label = |id| tape.labels.iter().rev().find(|(named, _)| *named == id).map(|(_, label)| *label);
+        let node = |(i, t): (usize, &Stored)| {
+            let id = Id(i as u32);
+            Node { id, op: t.op, shape: t.shape, label: label(id) }
+        };
         tape.tensors.iter().enumerate().map(node).collect()
     }
 }
@@ -167,8 +185,11 @@ impl Learner<f32> for Fast {
     fn begin(&mut self, batch: &Batch) {
         let tape = self.tape.get_mut();
         tape.tensors.clear();
+        tape.labels.clear();
         tape.used = 0;
-        tape.param_grads.fill(0.0);
+        if !batch.decoding {
+            tape.param_grads.fill(0.0);
+        }
         tape.batch.clone_from(batch);
         tape.segments.clear();
         tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
@@ -185,18 +206,21 @@ impl Learner<f32> for Fast {
     }
 
     fn params(&self) -> Ref<'_, [f32]> {
-        Ref::map(self.tape.borrow(), |tape| tape.params.as_slice())
+        Ref::map(self.tape.borrow(), |tape| &*tape.params)
     }
 
     fn slices(&mut self) -> (&mut [f32], &mut [f32]) {
         let tape = self.tape.get_mut();
+        // The weights are about to change.
+        tape.packed.forget();
         (&mut tape.params, &mut tape.param_grads)
     }
 
     fn put_aside(&mut self, i: usize) {
         let tape = self.tape.get_mut();
         while tape.aside.len() <= i {
-            tape.aside.push(vec![0.0; tape.params.len()]);
+            let len = tape.params.len();
+            tape.aside.push(Buffer::zeros(len));
         }
         std::mem::swap(&mut tape.param_grads, &mut tape.aside[i]);
     }
@@ -217,9 +241,9 @@ impl Learner<f32> for Fast {
     fn reserve_memory(&mut self, slots: usize, rows: usize, cols: usize) {
         let tape = self.tape.get_mut();
         tape.tensors.clear();
+        tape.labels.clear();
         (tape.memory_rows, tape.memory_cols) = (rows, cols);
-        tape.memory.clear();
-        tape.memory.resize(slots * rows * cols, 0.0);
+        tape.memory.grow(slots * rows * cols);
     }
 }
 
@@ -241,16 +265,22 @@ impl Tape {
         let start = self.used;
         self.used += len.next_multiple_of(LINE);
         if self.values.len() < self.used {
-            self.values.resize(self.used, 0.0);
-            self.grads.resize(self.used, 0.0);
+            self.values.grow(self.used);
+            self.grads.grow(self.used);
         }
         start
     }
 
     fn eval(&mut self, op: Op, shape: Shape) -> Id {
+        let id = Id(self.tensors.len() as u32);
+        if let Op::Param { offset } = op {
+            assert!(offset + shape.len() <= self.params.len(), "no such parameters");
+            let (place, start, stride) = (Place::Params, offset, shape.cols);
+            self.tensors.push(Stored { op, shape, place, start, stride, kept: 0, touched: false });
+            return id;
+        }
         // Some tensors are other names for numbers that are there; the others get room.
         let (place, start, stride) = match op {
-            Op::Param { offset } => (Place::Params, offset, shape.cols),
             Op::Columns { x, start } => {
                 let x = self.get(x);
                 (x.place, x.start + start, x.stride)
@@ -263,17 +293,18 @@ impl Tape {
         let kept = self.used;
         let kept_len = self.kept_len(op, shape);
         self.room(kept_len);
-        let stored = Stored { op, shape, place, start, stride, kept, touched: false, label: None };
+        let stored = Stored { op, shape, place, start, stride, kept, touched: false };
         self.tensors.push(stored);
         self.forward(stored);
         self.clock.ended(op, 0);
-        Id(self.tensors.len() as u32 - 1)
+        id
     }
 
     /// How many numbers the kernel of this operation keeps for the way back.
     fn kept_len(&self, op: Op, shape: Shape) -> usize {
         match op {
-            Op::RmsNorm(_) => shape.rows,
+            Op::RmsNorm(_) | Op::Embed { .. } => shape.rows,
+            Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
             _ => 0,

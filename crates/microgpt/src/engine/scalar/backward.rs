@@ -171,7 +171,12 @@ impl Tape {
                     }
                 }
             }
-            Op::LinearOnto { .. } | Op::RmsNorm(_) | Op::Attention { .. } | Op::CrossEntropy(_) => {
+            Op::Embed { .. }
+            | Op::LinearOnto { .. }
+            | Op::RmsNorm(_)
+            | Op::Attention { .. }
+            | Op::CrossEntropy(_)
+            | Op::Layer { .. } => {
                 unreachable!("the scalar engine has no shortcuts")
             }
         }

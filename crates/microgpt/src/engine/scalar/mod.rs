@@ -114,7 +114,8 @@ impl Engine for Scalar {
         tape.tensors[id.0 as usize].order = Some(order);
     }
 
-    fn label(&self, tensor: Id, label: Label) {
+    fn label(&self, tensor: Id, layer: Option<usize>, name: &'static str) {
+        let label = Label { layer, name };
         self.tape.borrow_mut().tensors[tensor.0 as usize].label = Some(label);
     }
 

@@ -1,0 +1,170 @@
+//! Logits -> a token, by chance.
+
+use crate::math;
+use crate::vector::Vector;
+
+/// The definition of [`draw`], in plain loops.
+pub fn naive(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
+    let most = logits.iter().fold(f32::NEG_INFINITY, |most, &z| most.max(z * scale));
+    let powers: Vec<f32> = logits.iter().map(|z| (z * scale - most).exp()).collect();
+    let total: f32 = powers.iter().sum();
+    if !total.is_finite() {
+        return None;
+    }
+    let mut sum = 0.0;
+    for (i, power) in powers.iter().enumerate() {
+        sum += power;
+        if u * total < sum {
+            return Some(i);
+        }
+    }
+    powers.iter().rposition(|&power| power > 0.0)
+}
+
+/// The place that `u`, of 0 to 1, falls on, where each is as wide as its part of softmax(logits * scale). `None` if the
+/// logits are no numbers. A place whose part is 0 is never drawn.
+pub fn draw(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
+    draw_simd(logits, scale, u)
+}
+
+simd! { fn draw_simd(logits: &[f32], scale: f32, u: f32) -> Option<usize> = draw_body; }
+
+/// The next logits, scaled; -inf behind the end.
+#[inline(always)]
+fn read<V: Vector>(z: &[f32], scale: V) -> V {
+    if z.len() >= V::LANES {
+        return V::read(z) * scale;
+    }
+    V::if_gt(V::splat(z.len() as f32), V::iota(), V::read(z) * scale, V::splat(f32::NEG_INFINITY))
+}
+
+#[inline(always)]
+fn draw_body<V: Vector>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
+    let found = match logits.len().div_ceil(V::LANES) {
+        1 => few::<V, 1>(logits, scale, u),
+        2 => few::<V, 2>(logits, scale, u),
+        3 => few::<V, 3>(logits, scale, u),
+        4 => few::<V, 4>(logits, scale, u),
+        _ => None,
+    };
+    if found.is_some() { found } else { many::<V>(logits, scale, u) }
+}
+
+/// So few that registers hold them. `None` in all cases that need a second look.
+#[inline(always)]
+fn few<V: Vector, const N: usize>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
+    let (mut powers, mut most) = ([V::zero(); N], V::splat(f32::NEG_INFINITY));
+    for i in 0..N {
+        powers[i] = read::<V>(&logits[i * V::LANES..], V::splat(scale));
+        most = powers[i].max(most);
+    }
+    let most = V::splat(most.max_lane());
+    let (mut sums, mut total) = ([0.0; N], 0.0);
+    for i in 0..N {
+        powers[i] = math::weight(powers[i] - most);
+        sums[i] = powers[i].sum();
+        total += sums[i];
+    }
+    let (wanted, mut sum) = (u * total, 0.0);
+    for i in 0..N {
+        if wanted < sum + sums[i] {
+            let mut parts = [0.0; 16];
+            powers[i].write(&mut parts[..V::LANES]);
+            for (lane, part) in parts[..V::LANES].iter().enumerate() {
+                sum += part;
+                if wanted < sum {
+                    return Some(i * V::LANES + lane);
+                }
+            }
+            return None;
+        }
+        sum += sums[i];
+    }
+    None
+}
+
+#[inline(always)]
+fn many<V: Vector>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
+    let (below, scale) = (V::splat(f32::NEG_INFINITY), V::splat(scale));
+    let mut most = below;
+    for z in logits.chunks(V::LANES) {
+        most = read::<V>(z, scale).max(most);
+    }
+    let most = V::splat(most.max_lane());
+    // Powers are found twice, rather than kept: once for the sum, then until the place is reached.
+    let mut total = V::zero();
+    for z in logits.chunks(V::LANES) {
+        total = total + math::weight(read::<V>(z, scale) - most);
+    }
+    let total = total.sum();
+    if !total.is_finite() {
+        return None;
+    }
+    let (wanted, mut sum, mut last) = (u * total, 0.0, None);
+    for (chunk, z) in logits.chunks(V::LANES).enumerate() {
+        let mut powers = [0.0; 16];
+        let power = math::weight(read::<V>(z, scale) - most);
+        let here = power.sum();
+        if wanted >= sum + here && (chunk + 1) * V::LANES < logits.len() {
+            sum += here;
+            if here > 0.0 {
+                last = Some((chunk, z));
+            }
+            continue;
+        }
+        power.write(&mut powers[..V::LANES]);
+        for (i, power) in powers[..z.len()].iter().enumerate() {
+            sum += power;
+            if wanted < sum {
+                return Some(chunk * V::LANES + i);
+            }
+        }
+        if let Some(i) = powers.iter().rposition(|&power| power > 0.0) {
+            return Some(chunk * V::LANES + i);
+        }
+    }
+    // Rounding has carried `wanted` behind the last place that has a part.
+    let (chunk, z) = last?;
+    let mut powers = [0.0; 16];
+    math::weight(read::<V>(z, scale) - most).write(&mut powers[..V::LANES]);
+    powers.iter().rposition(|&power| power > 0.0).map(|i| chunk * V::LANES + i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::at_each;
+    use crate::test::numbers;
+
+    #[test]
+    fn a_draw_is_its_definition() {
+        at_each(|level| {
+            for v in [1, 2, 7, 8, 9, 15, 16, 17, 27, 33, 65, 300] {
+                let logits: Vec<f32> = numbers(v, 1).iter().map(|x| 5.0 * x).collect();
+                let (mut differ, n) = (0, 2000);
+                for i in 0..n {
+                    let u = i as f32 / n as f32;
+                    let (found, wanted) = (draw(&logits, 2.0, u).unwrap(), naive(&logits, 2.0, u).unwrap());
+                    differ += usize::from(found != wanted); // u on a border, where rounding decides
+                }
+                assert!(differ <= 2, "{level:?} {v}: {differ} of {n} draws differ");
+                assert!(draw(&logits, 2.0, 1.0).unwrap() < v);
+            }
+        });
+    }
+
+    #[test]
+    fn what_has_no_part_is_never_drawn_and_nan_is_told() {
+        at_each(|level| {
+            let none = f32::NEG_INFINITY;
+            let mut logits = vec![none; 50];
+            logits[3] = 1.0;
+            for u in [0.0, 0.5, 1.0] {
+                assert_eq!(draw(&logits, 1.0, u), Some(3), "{level:?}");
+            }
+            assert_eq!(draw(&[0.0, f32::NAN, 0.0], 1.0, 0.5), None, "{level:?}");
+            assert_eq!(draw(&[none, none], 1.0, 0.5), None, "{level:?}");
+            assert_eq!(draw(&[], 1.0, 0.5), None, "{level:?}");
+        });
+    }
+}
