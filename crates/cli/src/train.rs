@@ -198,8 +198,7 @@ impl<R: Stored + Precision> Session<R> {
 
     fn save(&mut self) -> Result<(), Error> {
         self.keep(|session, folder| {
-            let checkpoint = session.trainer.checkpoint(&session.corpus.tokenizer, &session.rng);
-            folder.run.save(&checkpoint, &folder.data_sha256)
+            folder.run.save_training(&session.trainer, &session.rng, &folder.data_sha256)
         })
     }
 

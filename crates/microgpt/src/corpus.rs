@@ -132,8 +132,8 @@ impl Corpus {
             match &self.text {
                 Text::Lines(_) => self.push_document(batch, i % learnt, block_size),
                 Text::Stream(stream) => {
-                    let window = stream.random_window(0..learnt, block_size + 1, self.seed, i as u64);
-                    batch.push_document(window, block_size);
+                    stream.random_window(0..learnt, block_size + 1, self.seed, i as u64, &mut self.line);
+                    batch.push_document(&self.line, block_size);
                 }
             }
         }
@@ -164,8 +164,8 @@ impl Corpus {
             match &self.text {
                 Text::Lines(_) => self.push_document(batch, learnt + i, block_size),
                 Text::Stream(stream) => {
-                    let window = stream.even_window(learnt..stream.len(), block_size + 1, i, all);
-                    batch.push_document(window, block_size);
+                    stream.even_window(learnt..stream.len(), block_size + 1, i, all, &mut self.line);
+                    batch.push_document(&self.line, block_size);
                 }
             }
         }

@@ -89,7 +89,8 @@ impl Layout {
     /// More parameters than there is memory for, with their gradients and what the optimiser remembers.
     pub fn init<R: Real>(&self, rng: &mut Rng) -> Result<Vec<R>, Error> {
         let bytes = self.len().saturating_mul(4 * size_of::<R>());
-        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+        // To ask is not free: what was given back once, an allocator may keep.
+        if bytes > 1 << 28 && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
             let gigabytes = bytes as f64 / 1e9;
             return Err(Error::config(format!(
                 "expected a model that fits into memory, found {} parameters ({gigabytes:.0} GB to train)",
@@ -97,6 +98,8 @@ impl Layout {
             )));
         }
         let stds = self.matrices.iter().flat_map(|m| (0..m.shape.len()).map(|_| m.std));
-        Ok(stds.map(|std| R::from_f64(rng.gauss(std))).collect())
+        let mut params = Vec::with_capacity(self.len());
+        params.extend(stds.map(|std| R::from_f64(rng.gauss(std))));
+        Ok(params)
     }
 }

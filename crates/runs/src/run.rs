@@ -8,7 +8,9 @@ use crate::weights::{self, Stored};
 use microgpt::checkpoint::Checkpoint;
 use microgpt::documents::DataMode;
 use microgpt::layout::Layout;
-use microgpt::{Error, token::Tokenizer};
+use microgpt::rng::{Rng, RngState};
+use microgpt::train::Trainer;
+use microgpt::{Config, Error, token::Tokenizer};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -168,17 +170,34 @@ impl Run {
     /// # Errors
     /// The disk's; the one before is still there then.
     pub fn save<R: Stored>(&self, checkpoint: &Checkpoint<R>, data_sha256: &str) -> Result<(), Error> {
-        let layout = Layout::new(&checkpoint.config, checkpoint.chars.len() + 1);
-        let state = State {
-            format_version: FORMAT_VERSION,
-            step: checkpoint.step,
-            data_cursor: checkpoint.step * checkpoint.config.batch_size,
-            data_sha256: data_sha256.to_string(),
-            precision: R::NAME.to_string(),
-            rng: checkpoint.rng.clone().into(),
-        };
-        let model = || weights::encode(&layout, &[("", &checkpoint.params)]);
-        let optimiser = || weights::encode(&layout, &[("m.", &checkpoint.m), ("v.", &checkpoint.v)]);
+        let Checkpoint { config, chars, step, rng, params, m, v } = checkpoint;
+        let layout = Layout::new(config, chars.len() + 1);
+        self.write(&layout, (params, m, v), state::<R>(config, *step, rng.clone(), data_sha256))
+    }
+
+    /// The same from a training itself, without a copy of it.
+    ///
+    /// # Errors
+    /// The disk's; the one before is still there then.
+    pub fn save_training<R: Stored>(
+        &self,
+        trainer: &Trainer<R>,
+        rng: &Rng,
+        data_sha256: &str,
+    ) -> Result<(), Error> {
+        let (params, (m, v)) = (trainer.params(), trainer.moments());
+        let state = state::<R>(&trainer.config, trainer.steps_done(), rng.state(), data_sha256);
+        self.write(&trainer.model.layout, (&params, m, v), state)
+    }
+
+    fn write<R: Stored>(
+        &self,
+        layout: &Layout,
+        (params, m, v): (&[R], &[R], &[R]),
+        state: State,
+    ) -> Result<(), Error> {
+        let model = || weights::encode(layout, &[("", params)]);
+        let optimiser = || weights::encode(layout, &[("m.", m), ("v.", v)]);
         let state = || state.to_json().into_bytes();
         let files: [(_, &dyn Fn() -> Vec<u8>); 3] =
             [("model.safetensors", &model), ("optimizer.safetensors", &optimiser), ("state.json", &state)];
@@ -251,6 +270,17 @@ impl Run {
             )));
         }
         Ok(alphabet.characters.chars().collect())
+    }
+}
+
+fn state<R: Stored>(config: &Config, step: usize, rng: RngState, data_sha256: &str) -> State {
+    State {
+        format_version: FORMAT_VERSION,
+        step,
+        data_cursor: step * config.batch_size,
+        data_sha256: data_sha256.to_string(),
+        precision: R::NAME.to_string(),
+        rng: rng.into(),
     }
 }
 

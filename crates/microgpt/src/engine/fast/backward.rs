@@ -10,6 +10,7 @@ impl Tape {
     pub(super) fn backward(&mut self, loss: Id) {
         let stored = self.get(loss);
         assert_eq!(stored.shape.len(), 1, "backward: expected one number, found {}", stored.shape);
+        self.room_for_grads();
         self.grads[stored.start] = 1.0;
         self.clock.skip();
         self.tensors[loss.0 as usize].touched = true;

@@ -138,6 +138,7 @@ impl Tape {
                 let batch = std::mem::take(&mut self.batch);
                 let x = self.get(logits);
                 let scale = 1.0 / batch.loss_rows as f32;
+                self.room_for_grads();
                 let mut grads = std::mem::take(&mut self.grads);
                 let (before, out, losses) = self.split(&y);
                 let (losses, targets) = (&mut losses[..x.shape.rows], Index::Targets.of(&batch));

@@ -167,7 +167,9 @@ impl Engine for Fast {
             return vec![0.0; stored.shape.len()];
         }
         let grads = if stored.place == Place::Params { &tape.param_grads } else { &tape.grads };
-        (0..stored.shape.rows).flat_map(|row| &grads[stored.row(row)]).map(|&g| f64::from(g)).collect()
+        // Before the first way back there are none, which is as good as 0.
+        let number = |i| grads.get(i).map_or(0.0, |&g| f64::from(g));
+        (0..stored.shape.rows).flat_map(|row| stored.row(row)).map(number).collect()
     }
 
     fn nodes(&self) -> Vec<Node> {
@@ -266,9 +268,13 @@ impl Tape {
         self.used += len.next_multiple_of(LINE);
         if self.values.len() < self.used {
             self.values.grow(self.used);
-            self.grads.grow(self.used);
         }
         start
+    }
+
+    /// Room for the gradients, when it is known of how many numbers: who only looks, or decodes, needs none.
+    fn room_for_grads(&mut self) {
+        self.grads.grow(self.used);
     }
 
     fn eval(&mut self, op: Op, shape: Shape) -> Id {
