@@ -241,8 +241,8 @@ impl Tape {
         let start = self.used;
         self.used += len.next_multiple_of(LINE);
         if self.values.len() < self.used {
-            self.values.resize(self.used, 0.0);
-            self.grads.resize(self.used, 0.0);
+            grow(&mut self.values, self.used);
+            grow(&mut self.grads, self.used);
         }
         start
     }
@@ -284,4 +284,13 @@ impl Tape {
     fn context(&self, segment: &Segment, p: usize) -> (usize, usize) {
         (if self.batch.decoding { segment.memory } else { segment.start }, segment.past + p + 1)
     }
+}
+
+/// Makes it `len` numbers long. Much room at a time: what is not written to costs no memory, but what a memory that
+/// is outgrown leaves behind does.
+fn grow(numbers: &mut Vec<f32>, len: usize) {
+    if numbers.capacity() < len {
+        numbers.reserve_exact((4 * len).max(1 << 22) - numbers.len());
+    }
+    numbers.resize(len, 0.0);
 }
