@@ -31,6 +31,16 @@ impl Buffer {
             self.len = len;
         }
     }
+
+    /// As [`Buffer::grow`], and takes much room at a time: what is not written to costs no memory, but what a memory
+    /// that is outgrown leaves behind does.
+    pub fn grow_amply(&mut self, len: usize) {
+        let lines = len.div_ceil(16);
+        if self.lines.capacity() < lines {
+            self.lines.reserve_exact((4 * lines).max(1 << 18) - self.lines.len());
+        }
+        self.grow(len);
+    }
 }
 
 impl From<&[f32]> for Buffer {

@@ -5,7 +5,7 @@
 //! shows the batch  ---- meeting ---- looks at it
 //! works on its parts                 works on its parts
 //! shows its gradients  - meeting --- shows its gradients
-//! sums its range of them             sums its range of them
+//! sums a piece of them               sums another piece
 //! shows the sums  ----- meeting ---- shows the sums
 //! takes all sums, updates            takes all sums, updates
 //! ```
@@ -26,22 +26,21 @@ use std::thread::JoinHandle;
 struct Table<R> {
     meeting: Meeting,
     batch: Mutex<Batch>,
-    /// Each worker's own gradients, but for the range that it sums itself.
-    grads: Vec<RwLock<(Vec<R>, f64)>>,
-    /// Each worker's range of the sums.
-    sums: Vec<RwLock<Vec<R>>>,
+    /// Each worker's gradients, in as many pieces as there are workers; then, in its own piece, the sum of all.
+    pieces: Vec<Vec<RwLock<Vec<R>>>>,
+    losses: Vec<Mutex<f64>>,
     /// Why a worker has gone.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl<R: Real> Table<R> {
     fn new(workers: usize, num_params: usize) -> Table<R> {
-        let len = |worker| range(worker, workers, num_params).len();
+        let piece = |i| RwLock::new(vec![R::default(); range(i, workers, num_params).len()]);
         Table {
             meeting: Meeting::new(workers),
             batch: Mutex::default(),
-            grads: (0..workers).map(|_| RwLock::new((vec![R::default(); num_params], 0.0))).collect(),
-            sums: (0..workers).map(|worker| RwLock::new(vec![R::default(); len(worker)])).collect(),
+            pieces: (0..workers).map(|_| (0..workers).map(piece).collect()).collect(),
+            losses: (0..workers).map(|_| Mutex::default()).collect(),
             panic: Mutex::default(),
         }
     }
@@ -110,30 +109,33 @@ struct Seat<R> {
 impl<R: Real> Seat<R> {
     fn meet_and_sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<(), Over> {
         let Seat { table, place, spare } = self;
-        let (workers, len) = (table.grads.len(), grads.len());
-        let mine = range(*place, workers, len);
-        {
-            let (shown, shown_loss) = &mut *held(table.grads[*place].write());
-            shown[..mine.start].copy_from_slice(&grads[..mine.start]);
-            shown[mine.end..].copy_from_slice(&grads[mine.end..]);
-            *shown_loss = *loss;
+        let (workers, len) = (table.pieces.len(), grads.len());
+        let range = |piece| range(piece, workers, len);
+        for piece in (0..workers).filter(|piece| piece != place) {
+            held(table.pieces[*place][piece].write()).copy_from_slice(&grads[range(piece)]);
         }
+        *held(table.losses[*place].lock()) = *loss;
         table.meeting.wait()?;
         spare.resize(CHUNK * workers.ilog2() as usize, R::default());
-        for (sums, i) in held(table.sums[*place].write()).chunks_mut(CHUNK).zip(0..) {
-            let first = mine.start + i * CHUNK;
-            let here = first..first + sums.len();
+        let first = range(*place).start;
+        for (i, sums) in held(table.pieces[*place][*place].write()).chunks_mut(CHUNK).enumerate() {
+            let here = i * CHUNK..i * CHUNK + sums.len();
             let take = |worker: usize, to: &mut [R], add: bool| {
-                let shown = held(table.grads[worker].read());
-                let from = if worker == *place { &grads[here.clone()] } else { &shown.0[here.clone()] };
-                if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
+                let copy = |from: &[R], to: &mut [R]| {
+                    if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
+                };
+                if worker == *place {
+                    copy(&grads[first + here.start..first + here.end], to);
+                } else {
+                    copy(&held(table.pieces[worker][*place].read())[here.clone()], to);
+                }
             };
             tree(0..workers, &take, sums, spare);
         }
-        *loss = tree_of(0..workers, &|worker| held(table.grads[worker].read()).1);
+        *loss = tree_of(0..workers, &|worker| *held(table.losses[worker].lock()));
         table.meeting.wait()?;
-        for worker in 0..workers {
-            grads[range(worker, workers, len)].copy_from_slice(&held(table.sums[worker].read()));
+        for piece in 0..workers {
+            grads[range(piece)].copy_from_slice(&held(table.pieces[piece][piece].read()));
         }
         Ok(())
     }
@@ -175,7 +177,7 @@ fn tree_of(workers: Range<usize>, of: &impl Fn(usize) -> f64) -> f64 {
 /// A worker that was called by another: its batch has come with the call.
 impl<R: Real> Exchange<R> for Seat<R> {
     fn place(&self) -> (usize, usize) {
-        (self.place, self.table.grads.len())
+        (self.place, self.table.pieces.len())
     }
 
     fn begin(&mut self, _batch: &Batch) -> Result<(), Error> {

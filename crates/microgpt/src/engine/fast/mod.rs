@@ -267,14 +267,14 @@ impl Tape {
         let start = self.used;
         self.used += len.next_multiple_of(LINE);
         if self.values.len() < self.used {
-            self.values.grow(self.used);
+            self.values.grow_amply(self.used);
         }
         start
     }
 
     /// Room for the gradients, when it is known of how many numbers: who only looks, or decodes, needs none.
     fn room_for_grads(&mut self) {
-        self.grads.grow(self.used);
+        self.grads.grow_amply(self.used);
     }
 
     fn eval(&mut self, op: Op, shape: Shape) -> Id {
