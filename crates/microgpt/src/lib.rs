@@ -15,6 +15,7 @@ pub mod activation;
 pub mod schedule;
 pub mod config;
 pub mod corpus;
+pub mod op;
 pub mod tensor;
 pub mod engine;
 pub mod layout;
