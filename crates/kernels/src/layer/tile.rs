@@ -232,7 +232,7 @@ pub(super) unsafe fn outer_any<V: Vector>(
         outer::<V>(rows, (done, i), dy, x, dw);
         macro_rules! rest {
             ($($mr:literal)*) => {$(
-                while done + $mr <= o {
+                while o - done >= $mr {
                     for j in 0..i / V::LANES {
                         let from = dy.at.add(rows.start * dy.stride + done);
                         let mut at = [from; $mr];

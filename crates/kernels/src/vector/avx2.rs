@@ -161,10 +161,6 @@ impl Vector for F32x8 {
         with!(_mm256_cvtss_f32(self.0))
     }
     #[inline(always)]
-    fn flush(self) -> Self {
-        Self::if_gt(Self::splat(f32::MIN_POSITIVE), self.abs(), Self::zero(), self)
-    }
-    #[inline(always)]
     fn max_lane(self) -> f32 {
         let x = self.0;
         let x = with!(_mm256_max_ps(x, _mm256_permute2f128_ps::<1>(x, x)));

@@ -154,11 +154,6 @@ impl Vector for F32x16 {
         with!(_mm512_cvtss_f32(self.0))
     }
     #[inline(always)]
-    fn flush(self) -> Self {
-        const SUBNORMAL: i32 = 0x20;
-        F32x16(with!(_mm512_maskz_mov_ps(!_mm512_fpclass_ps_mask::<SUBNORMAL>(self.0), self.0)))
-    }
-    #[inline(always)]
     fn max_lane(self) -> f32 {
         with!(_mm512_reduce_max_ps(self.0))
     }

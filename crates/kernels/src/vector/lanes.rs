@@ -179,10 +179,6 @@ impl Vector for F32Lanes {
         self.0[0]
     }
     #[inline(always)]
-    fn flush(self) -> Self {
-        Self::if_gt(Self::splat(f32::MIN_POSITIVE), self.abs(), Self::zero(), self)
-    }
-    #[inline(always)]
     fn max_lane(self) -> f32 {
         self.0.into_iter().fold(f32::NEG_INFINITY, f32::max)
     }

@@ -92,8 +92,6 @@ pub(crate) trait Vector:
     fn total(self) -> Self;
     /// Lane 0.
     fn first(self) -> f32;
-    /// Subnormal numbers to 0.
-    fn flush(self) -> Self;
     fn max_lane(self) -> f32;
 
     #[inline(always)]
