@@ -139,25 +139,15 @@ fn losses_body<V: Vector>(
     v: usize,
     scale: f32,
 ) {
-    // As many rows at once as a register has lanes: what is one number a row, then, is one register.
-    for first in (0..targets.len()).step_by(V::LANES) {
-        let rows = first..targets.len().min(first + V::LANES);
-        let (x, targets) = (&logits[rows.start * v..rows.end * v], &targets[rows.clone()]);
-        let slopes = dlogits.get_mut(rows.start * v..rows.end * v).unwrap_or_default();
-        let losses = &mut losses[rows];
-        if !several::<V>(losses, slopes, x, targets, v, scale) {
-            for r in 0..losses.len() {
-                let slope = slopes.get_mut(r * v..(r + 1) * v).unwrap_or_default();
-                let (row, target) = (&x[r * v..][..v], targets[r]);
-                losses[r] = match v.div_ceil(V::LANES) {
-                    1 => short::<V, 1>(slope, row, target, scale),
-                    2 => short::<V, 2>(slope, row, target, scale),
-                    3 => short::<V, 3>(slope, row, target, scale),
-                    4 => short::<V, 4>(slope, row, target, scale),
-                    _ => long::<V>(slope, row, target, scale),
-                };
-            }
-        }
+    for (r, (x, &target)) in logits.chunks_exact(v).zip(targets).enumerate() {
+        let slope = dlogits.get_mut(r * v..(r + 1) * v).unwrap_or_default();
+        losses[r] = match v.div_ceil(V::LANES) {
+            1 => short::<V, 1>(slope, x, target, scale),
+            2 => short::<V, 2>(slope, x, target, scale),
+            3 => short::<V, 3>(slope, x, target, scale),
+            4 => short::<V, 4>(slope, x, target, scale),
+            _ => long::<V>(slope, x, target, scale),
+        };
     }
 }
 
@@ -204,60 +194,6 @@ fn long<V: Vector>(slope: &mut [f32], x: &[f32], target: u32, scale: f32) -> f32
     (math::ln(V::splat(sum)) + V::splat(largest - x[target as usize])).first()
 }
 
-/// At most a register's lanes of rows, with one maximum for all of them. False (and nothing of worth is written) if a
-/// row lies so far below it that its own is needed.
-#[inline(always)]
-fn several<V: Vector>(
-    losses: &mut [f32],
-    slopes: &mut [f32],
-    x: &[f32],
-    targets: &[u32],
-    v: usize,
-    scale: f32,
-) -> bool {
-    let below = f32::NEG_INFINITY;
-    let mut most = V::splat(below);
-    for x in x.chunks(V::LANES) {
-        most = read_or::<V>(x, below).max(most);
-    }
-    let most = V::splat(most.max_lane());
-    let (mut sums, mut wanted) = ([V::zero(); 16], [0.0; 16]);
-    for r in 0..targets.len() {
-        let (row, mut sum) = (&x[r * v..][..v], V::zero());
-        wanted[r] = row[targets[r] as usize];
-        let slope = slopes.get_mut(r * v..(r + 1) * v).unwrap_or_default();
-        for at in (0..v).step_by(V::LANES) {
-            let end = v.min(at + V::LANES);
-            let power = math::weight(read_or::<V>(&row[at..end], below) - most);
-            sum = sum + power;
-            if let Some(y) = slope.get_mut(at..end) {
-                power.write(y);
-            }
-        }
-        sums[r] = sum;
-    }
-    // Rows that are not there count as sure: ln 1.
-    sums[targets.len()..].fill(V::splat(1.0 / V::LANES as f32));
-    let sums = V::sums(sums);
-    let least = (V::zero() - sums).max_lane();
-    if least > -1e-4 || least.is_nan() {
-        return false;
-    }
-    (math::ln(sums) + (most - V::read(&wanted))).write(losses);
-    if !slopes.is_empty() {
-        let mut shares = [0.0; 16];
-        (V::splat(scale) / sums).write(&mut shares);
-        for (r, slope) in slopes.chunks_exact_mut(v).enumerate() {
-            let share = V::splat(shares[r]);
-            for y in slope.chunks_mut(V::LANES) {
-                (V::read(y) * share).write(y);
-            }
-            slope[targets[r] as usize] -= scale;
-        }
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +203,7 @@ mod tests {
     #[test]
     fn cross_entropy_is_its_definition() {
         at_each(|level| {
-            for t in [0, 1, 2, 7, 16, 35] {
+            for t in [0, 1, 2, 7] {
                 for v in [1, 2, 7, 8, 9, 15, 16, 17, 27, 32, 65, 300] {
                     let what = format!("{level:?} [{t}, {v}]");
                     let x: Vec<f32> = numbers(t * v, 1).iter().map(|x| 9.0 * x - 20.0).collect();
@@ -288,21 +224,6 @@ mod tests {
                     assert_close(&y, &y2, 1e-6, &what);
                 }
             }
-        });
-    }
-
-    /// Rows of very different sizes side by side have each its own maximum.
-    #[test]
-    fn a_row_far_below_the_others_is_right() {
-        at_each(|level| {
-            let x: Vec<f32> =
-                (0..5 * 27).map(|i| numbers(135, 1)[i] - [0.0, 8.0, 90.0, 300.0, 9.5][i / 27]).collect();
-            let (mut l, mut d) = (vec![0.0; 5], vec![0.0; 135]);
-            let (mut l2, mut d2) = (l.clone(), d.clone());
-            cross_entropy(&mut l, &mut d, &x, &[0, 1, 2, 3, 4], 27, 1.0);
-            naive::cross_entropy(&mut l2, &mut d2, &x, &[0, 1, 2, 3, 4], 27, 1.0);
-            assert_close(&l, &l2, 2e-6, &format!("{level:?}"));
-            assert_close(&d, &d2, 2e-6, &format!("{level:?}"));
         });
     }
 

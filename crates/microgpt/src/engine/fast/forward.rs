@@ -64,7 +64,7 @@ impl Tape {
     }
 
     /// Computes the numbers of `y` from tensors that stand before it.
-    pub(super) fn forward(&mut self, y: Stored) {
+    pub(super) fn forward(&mut self, y: &Stored) {
         let (t, c) = (y.shape.rows, y.shape.cols);
         match y.op {
             Op::Param { .. } | Op::Columns { .. } => {}
@@ -80,7 +80,7 @@ impl Tape {
             Op::Gather { w, by } => {
                 // The batch is taken out for the moment: it is read while the numbers are written.
                 let batch = std::mem::take(&mut self.batch);
-                let (before, out, _) = self.split(&y);
+                let (before, out, _) = self.split(y);
                 let rows = before.get(w).shape.rows;
                 for (out, &row) in out.chunks_exact_mut(c).zip(by.of(&batch)) {
                     assert!((row as usize) < rows, "row {row} of a table of {rows}");
@@ -89,32 +89,32 @@ impl Tape {
                 self.batch = batch;
             }
             Op::Add(a, b) => {
-                let (before, out, _) = self.split(&y);
+                let (before, out, _) = self.split(y);
                 out.copy_from_slice(before.all(a));
                 slices::add_into(out, before.all(b));
             }
             Op::Activate { x, f } => {
-                let (before, out, _) = self.split(&y);
+                let (before, out, _) = self.split(y);
                 activation::forward(kernel_of(f), out, before.all(x));
             }
-            Op::Linear { x, w } if self.narrow_linear(&y, x, w) => {}
+            Op::Linear { x, w } if self.narrow_linear(y, x, w) => {}
             Op::Linear { x, w } => {
-                let (before, out, _) = self.split(&y);
+                let (before, out, _) = self.split(y);
                 matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, false);
             }
             Op::LinearOnto { x, w, onto } => {
-                let (before, out, _) = self.split(&y);
+                let (before, out, _) = self.split(y);
                 out.copy_from_slice(before.all(onto));
                 matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, true);
             }
             Op::RmsNorm(x) => {
-                let (before, out, inverse) = self.split(&y);
+                let (before, out, inverse) = self.split(y);
                 norm::rmsnorm(out, &mut inverse[..t], before.all(x), t, c);
             }
             Op::Attention { q, k, v, heads } => {
                 let segments = std::mem::take(&mut self.segments);
                 let saved = attention::saved_len(&segments, heads, c / heads);
-                let (before, out, kept) = self.split(&y);
+                let (before, out, kept) = self.split(y);
                 let [q, k, v] = [q, k, v].map(|id| before.rows(id));
                 let inputs = attention::Inputs { q, k, v, segments: &segments, heads, head_size: c / heads };
                 attention::forward(out, &mut kept[..saved], &inputs);
@@ -140,7 +140,7 @@ impl Tape {
                 let scale = 1.0 / batch.loss_rows as f32;
                 self.room_for_grads();
                 let mut grads = std::mem::take(&mut self.grads);
-                let (before, out, losses) = self.split(&y);
+                let (before, out, losses) = self.split(y);
                 let (losses, targets) = (&mut losses[..x.shape.rows], Index::Targets.of(&batch));
                 let dlogits = &mut grads[x.all()];
                 let sum = cross_entropy::cross_entropy(
@@ -155,7 +155,7 @@ impl Tape {
                 (self.grads, self.batch) = (grads, batch);
                 self.tensors[logits.0 as usize].touched = true;
             }
-            _ => self.primitive(y),
+            _ => self.primitive(*y),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Tape {
         layer.kept_len(shape.rows, &self.segments).max(layer.scratch_len())
     }
 
-    pub(super) fn layer(&mut self, y: Stored) {
+    pub(super) fn layer(&mut self, y: &Stored) {
         let Op::Layer { x, offset, slot, .. } = y.op else { unreachable!("{:?}", y.op) };
         let layer = kernel(y.op, y.shape.cols);
         let (x, offset, slot) = (self.get(x), offset as usize, slot as usize);

@@ -301,7 +301,7 @@ impl Tape {
         self.room(kept_len);
         let stored = Stored { op, shape, place, start, stride, kept, touched: false };
         self.tensors.push(stored);
-        self.forward(stored);
+        self.forward(&stored);
         self.clock.ended(op, 0);
         id
     }
