@@ -76,7 +76,7 @@ class Gpt(nn.Module):
         for layer in self.layers:
             h = layer(h)
         logits = self.norm(h) @ self.wte.weight.T
-        return F.cross_entropy(logits.view(-1, vocab_size), y.view(-1))
+        return F.cross_entropy(logits.view(-1, vocab_size), y.reshape(-1))
 
 
 model = Gpt()

@@ -1,5 +1,7 @@
 //! Once warm, a step allocates nothing, in any thread.
 
+use microgpt::corpus::Corpus;
+use microgpt::documents::DataMode;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt::{Config, batch::Batch};
@@ -26,7 +28,17 @@ fn a_step_allocates_nothing_once_warm() {
                 batch
             })
             .collect();
-        let mut epoch = || batches.iter().for_each(|batch| assert!(trainer.step(batch).is_ok()));
+        // Windows of a stream are cut on the way.
+        let stream = Config { data_mode: DataMode::Stream, val_fraction: 0.2, ..trainer.config.clone() };
+        let text = "to be or not to be; ".repeat(20);
+        let mut corpus = Corpus::read(text, &stream, None, &mut Rng::new(0)).unwrap();
+        let (mut windows, mut first) = (Batch::default(), 0);
+        let mut epoch = || {
+            batches.iter().for_each(|batch| assert!(trainer.step(batch).is_ok()));
+            corpus.fill(&mut windows, first, 5, 40);
+            assert!(trainer.step(&windows).is_ok());
+            first += 5;
+        };
         (0..3).for_each(|_| epoch());
         let region = Region::new(ALLOCATOR);
         (0..5).for_each(|_| epoch());
