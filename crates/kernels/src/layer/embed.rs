@@ -81,7 +81,7 @@ pub fn forward(
 /// Is each a row of a table of `len` numbers?
 fn inside(rows: &[u32], c: usize, len: usize) {
     let last = rows.iter().fold(0, |last, &row| last.max(row as usize));
-    assert!(rows.is_empty() || (last + 1) * c <= len, "embed: row {last} of {c} in a table of {len} numbers");
+    assert!(rows.is_empty() || (last + 1) * c <= len, "embed: row {last} of a table of {}", len / c);
 }
 
 simd! {
