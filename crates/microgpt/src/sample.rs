@@ -123,8 +123,8 @@ impl Sampler {
             engine.begin(&self.batch);
             let logits = model.forward(engine, &self.batch).id();
             let (mut row, mut i) = (0, 0);
-            let in_this_round = active;
-            for _ in 0..in_this_round {
+            let in_the_making = active;
+            for _ in 0..in_the_making {
                 let lane = &mut lanes[order[i]];
                 row += lane.tokens.len() - lane.past;
                 let token = match self.draw(engine, logits, row - 1, temperature, rng) {

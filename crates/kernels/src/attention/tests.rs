@@ -77,6 +77,28 @@ fn a_cache_changes_nothing() {
     });
 }
 
+/// Scores so large, or so far below zero, that their powers are no numbers without the maximum taken off.
+#[test]
+fn large_scores_are_no_trouble() {
+    let segments = documents(&[7, 16]);
+    for (up, down) in [(12.0, 12.0), (40.0, -40.0), (100.0, 100.0)] {
+        let mut qkv = numbers(23 * 48, 1);
+        for row in qkv.chunks_exact_mut(48) {
+            row[..16].iter_mut().for_each(|q| *q = up * (1.0 + 0.1 * *q));
+            row[16..32].iter_mut().for_each(|k| *k = down * (1.0 + 0.1 * *k));
+        }
+        let [q, k, v] = packed(&qkv, 16);
+        let x = Inputs { q, k, v, segments: &segments, heads: 4, head_size: 4 };
+        let mut wanted = vec![0.0; 23 * 16];
+        naive::forward(&mut wanted, &x);
+        at_each(|level| {
+            let (mut out, mut saved) = (vec![0.0; 23 * 16], vec![0.0; saved_len(&segments, 4, 4)]);
+            forward(&mut out, &mut saved, &x);
+            assert_close(&out, &wanted, 3e-3, &format!("{level:?} {up} {down}"));
+        });
+    }
+}
+
 #[test]
 #[should_panic(expected = "ends at 48 of q, which has 47 numbers")]
 fn a_segment_behind_the_end_is_told() {

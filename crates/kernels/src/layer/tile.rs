@@ -15,7 +15,7 @@ pub(super) struct Table {
 /// `sums[r][j] = sum_p a[r][p * a_step] b[p, register j]`.
 ///
 /// A multiply-add takes four beats and two begin in each: fewer than eight running sums would wait for themselves, so
-/// then even and odd p are summed apart.
+/// then even and odd p (or every fourth, or eighth) are summed apart.
 ///
 /// # Safety
 /// All of that can be read.
@@ -33,7 +33,7 @@ unsafe fn sums<V: Vector, const MR: usize, const NV: usize>(
     } else {
         4
     };
-    let mut sums = [[[V::zero(); NV]; MR]; 4];
+    let mut sums = [[[V::zero(); NV]; MR]; 8];
     // SAFETY: the caller vouches for every number read here.
     unsafe {
         let mut p = 0;
