@@ -44,11 +44,12 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn measure(workers: usize, effort: &Effort) -> Machine {
+        let peak = peak_of(1, effort);
         Machine {
             level: level::current().name(),
             processors: std::thread::available_parallelism().map_or(1, |n| n.get()),
-            peak: peak_of(1, effort),
-            peak_of_workers: peak_of(workers, effort),
+            peak,
+            peak_of_workers: if workers > 1 { peak_of(workers, effort) } else { peak },
         }
     }
 }
