@@ -44,11 +44,12 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn measure(workers: usize, effort: &Effort) -> Machine {
+        let peak = peak_of(1, effort);
         Machine {
             level: level::current().name(),
             processors: std::thread::available_parallelism().map_or(1, |n| n.get()),
-            peak: peak_of(1, effort),
-            peak_of_workers: peak_of(workers, effort),
+            peak,
+            peak_of_workers: if workers > 1 { peak_of(workers, effort) } else { peak },
         }
     }
 }
@@ -76,6 +77,9 @@ fn peak_of(threads: usize, effort: &Effort) -> f64 {
     threads as f64 * peak::flops_of(rounds) / best(4 * effort.rounds).as_nanos().max(1) as f64
 }
 
+/// Samples in the making at once.
+pub(crate) const AT_ONCE: usize = 64;
+
 /// What was measured of one engine at one shape.
 pub(crate) struct Result {
     pub(crate) shape: &'static str,
@@ -91,8 +95,9 @@ pub(crate) struct Result {
     pub(crate) flops_per_step: f64,
     /// Parts of a step's time.
     pub(crate) parts: Vec<Part>,
-    /// Tokens a second of one sample after the other.
+    /// Tokens a second of one sample after the other; and, of documents, of [`AT_ONCE`] at once.
     pub(crate) decoded_per_second: f64,
+    pub(crate) decoded_at_once_per_second: Option<f64>,
 }
 
 /// What a kind of operation takes of a step, in microseconds.
@@ -167,6 +172,7 @@ pub(crate) fn measure<R: Precision>(
     }
     let parts = parts_of(&trainer, &watched);
     let per_step = |n: f64| n / work.steps as f64;
+    let [decoded, at_once] = decode(&mut trainer, &corpus, effort)?;
     Ok(Result {
         shape: shape.name,
         engine: engine.name(),
@@ -178,7 +184,8 @@ pub(crate) fn measure<R: Precision>(
         tokens_per_step: per_step(work.tokens as f64),
         flops_per_step: per_step(work.flops),
         parts,
-        decoded_per_second: decode(trainer, &corpus, effort)?,
+        decoded_per_second: decoded.unwrap_or_default(),
+        decoded_at_once_per_second: at_once,
         config,
     })
 }
@@ -221,27 +228,42 @@ fn parts_of<R: Precision>(trainer: &Trainer<R>, work: &Work) -> Vec<Part> {
     parts
 }
 
-/// Tokens a second, sampling included: documents, or pieces of a stream twice as long as the context.
-fn decode<R: Precision>(trainer: Trainer<R>, corpus: &Corpus, effort: &Effort) -> AnyResult<f64> {
-    let Trainer { model, mut engine, config, .. } = trainer;
-    let (tokenizer, mut rng) = (&corpus.tokenizer, Rng::new(1));
-    let mut sampler = Sampler::new(engine.as_mut(), &model);
-    let mut one = |rng: &mut Rng| -> AnyResult<usize> {
-        let engine = engine.as_mut();
-        Ok(match config.data_mode {
-            DataMode::Lines => sampler.sample(engine, &model, tokenizer, &[], config.temperature, rng)?.len(),
-            DataMode::Stream => {
-                let (first, count) = ([tokenizer.stream_start()], 2 * config.block_size);
-                sampler.stream(engine, &model, tokenizer, &first, count, config.temperature, rng)?.len()
-            }
-        })
+/// Tokens a second, sampling included: of one document after the other, or of pieces of a stream twice as long as the
+/// context; and of many documents at once.
+fn decode<R: Precision>(
+    trainer: &mut Trainer<R>,
+    corpus: &Corpus,
+    effort: &Effort,
+) -> AnyResult<[Option<f64>; 2]> {
+    let Trainer { model, engine, config, .. } = trainer;
+    let (engine, tokenizer, mut rng) = (engine.as_mut(), &corpus.tokenizer, Rng::new(1));
+    let (t, mut sampler) = (config.temperature, Sampler::new(engine, model));
+    if config.data_mode == DataMode::Stream {
+        let (first, count) = ([tokenizer.stream_start()], 2 * config.block_size);
+        let one = || Ok(sampler.stream(engine, model, tokenizer, &first, count, t, &mut rng)?.len());
+        return Ok([Some(tokens_per_second(one, effort)?), None]);
+    }
+    let one = || Ok(sampler.sample(engine, model, tokenizer, &[], t, &mut rng)?.len());
+    let alone = tokens_per_second(one, effort)?;
+    let mut sampler = Sampler::with_lanes(engine, model, AT_ONCE);
+    let many = || {
+        let mut tokens = 0;
+        let count = |_, sample: &[u32]| tokens += sample.len();
+        // Enough that the last ones, which run alone, do not matter.
+        sampler.sample_many(engine, model, tokenizer, &[], t, 10 * AT_ONCE, &mut rng, count)?;
+        Ok(tokens)
     };
-    one(&mut rng)?;
+    Ok([Some(alone), Some(tokens_per_second(many, effort)?)])
+}
+
+/// The median of rounds of `one`, which returns how many tokens it made.
+fn tokens_per_second(mut one: impl FnMut() -> AnyResult<usize>, effort: &Effort) -> AnyResult<f64> {
+    one()?;
     let mut speeds = Vec::new();
     for _ in 0..effort.rounds {
         let (start, mut tokens) = (Instant::now(), 0);
         while tokens == 0 || start.elapsed() < effort.round {
-            tokens += one(&mut rng)?;
+            tokens += one()?;
         }
         speeds.push(tokens as f64 / start.elapsed().as_secs_f64());
     }

@@ -1,6 +1,6 @@
 //! What was measured, as a table or as JSON.
 
-use super::measure::{Machine, Result};
+use super::measure::{AT_ONCE, Machine, Result};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -30,7 +30,7 @@ impl Report {
         }
         writeln!(
             out,
-            "\n{:16} {:6} {:>7} {:>12} {:>12} {:>10} {:>9} {:>8} {:>12}",
+            "\n{:16} {:6} {:>7} {:>12} {:>12} {:>10} {:>9} {:>8} {:>10} {:>10}",
             "shape",
             "engine",
             "workers",
@@ -39,7 +39,8 @@ impl Report {
             "tokens/s",
             "GFLOP/s",
             "of peak",
-            "decoded/s"
+            "decoded/s",
+            format!("{AT_ONCE} at once")
         )
     }
 
@@ -50,7 +51,7 @@ impl Report {
             let gflops = r.flops_per_step / r.us_per_step / 1e3;
             writeln!(
                 io::stdout().lock(),
-                "{:16} {:6} {:>7} {:>12.2} {:>12.2} {:>10.0} {:>9.2} {:>7.1}% {:>12.0}",
+                "{:16} {:6} {:>7} {:>12.2} {:>12.2} {:>10.0} {:>9.2} {:>7.1}% {:>10.0} {:>10}",
                 r.shape,
                 r.engine,
                 r.workers,
@@ -60,6 +61,7 @@ impl Report {
                 gflops,
                 100.0 * gflops / self.peak(r),
                 r.decoded_per_second,
+                r.decoded_at_once_per_second.map_or(String::new(), |n| format!("{n:.0}")),
             )?;
         }
         self.results.push(result);
@@ -122,7 +124,7 @@ impl Report {
             "tokens_per_second": r.tokens_per_step / r.us_per_step * 1e6,
             "flops_per_step": r.flops_per_step, "gflops": gflops,
             "share_of_peak": gflops / self.peak(r),
-            "decoded_per_second": r.decoded_per_second,
+            "decoded_per_second": r.decoded_per_second, "decoded_at_once_per_second": r.decoded_at_once_per_second,
             "parts": parts,
         })
     }

@@ -15,7 +15,14 @@ fn quick_figures_are_whole_and_make_sense() {
     assert_eq!(names, [("tiny", "scalar"), ("tiny", "fast"), ("tiny-16", "scalar"), ("tiny-16", "fast")]);
     for row in rows {
         let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name}: {row}"));
-        for name in ["us_per_step", "us_per_step_best", "tokens_per_second", "gflops", "decoded_per_second"] {
+        for name in [
+            "us_per_step",
+            "us_per_step_best",
+            "tokens_per_second",
+            "gflops",
+            "decoded_per_second",
+            "decoded_at_once_per_second",
+        ] {
             assert!(number(name) > 0.0, "{name}: {row}");
         }
         assert!((number("us_per_step") / number("us_per_document") - number("batch_size")).abs() < 1e-6);
