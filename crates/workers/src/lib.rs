@@ -37,8 +37,9 @@ pub fn choose<R: Precision>(trainer: &Trainer<R>, wanted: usize) -> usize {
     if work < WORTH_A_MEETING { 1 } else { threads::possible(processors, parts) }
 }
 
-/// Rows times parameters of a part below which two threads need as long as one.
-const WORTH_A_MEETING: usize = 1 << 20;
+/// Rows times parameters of a part that takes some tenths of a millisecond. The three meetings of a step take some
+/// hundredths where everybody has a processor, and much longer where not.
+const WORTH_A_MEETING: usize = 1 << 22;
 
 /// From now on each step is shared by `workers` threads, of which the caller is one; by one, all is as it was.
 ///
