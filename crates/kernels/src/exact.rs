@@ -308,38 +308,4 @@ mod tests {
             }
         });
     }
-
-    #[test]
-    #[ignore = "a measurement"]
-    #[expect(clippy::print_stdout, reason = "a measurement")]
-    fn time() {
-        let n = 4192;
-        let mut state = 3;
-        let mut number = || random(&mut state) as f64 / u64::MAX as f64 - 0.5;
-        let grads: Vec<f64> = (0..n).map(|_| number() * 1e-3).collect();
-        let adam = Adam { lr: 0.01, b1: 0.85, b2: 0.99, c1: 0.5, c2: 0.3, eps: 1e-8 };
-        for level in level::available() {
-            level::set(level);
-            let (mut p, mut m, mut v) = (grads.clone(), grads.clone(), vec![1e-4; n]);
-            let clock = |f: &mut dyn FnMut()| {
-                (0..200)
-                    .map(|_| {
-                        let start = std::time::Instant::now();
-                        f();
-                        start.elapsed().as_nanos()
-                    })
-                    .min()
-                    .unwrap()
-            };
-            let fast = clock(&mut || adam_f64(&mut p, &mut m, &mut v, &grads, adam));
-            let slow = clock(&mut || naive_adam_f64(&mut p, &mut m, &mut v, &grads, adam));
-            let squares = clock(&mut || {
-                black_box(grads.iter().map(|&x| square(x)).sum::<f64>());
-            });
-            let pows = clock(&mut || {
-                black_box(grads.iter().map(|&x| naive_square(x)).sum::<f64>());
-            });
-            println!("{level:?}: adam {fast} ns, naive {slow}; square {squares}, pow {pows}");
-        }
-    }
 }
