@@ -4,7 +4,7 @@
 //!
 //! On Linux it counts processor time, not the clock's, so that other programs disturb less. To race another program in
 //! the same rounds, say how many documents (or tokens) one run of it makes, and how to run it; the ratios of medians
-//! follow: `MICROGPT_PEER_B16`, `MICROGPT_PEER_B1`, `MICROGPT_PEER_TOKENS='2000000 ./peer 2000000'`. `ROUNDS` is 9; `ONLY=2`
+//! follow: `PEER_B16`, `PEER_B1`, `PEER_TOKENS='2000000 ./peer 2000000'`. `ROUNDS` is 9; `ONLY=2`
 //! makes only the second row.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
@@ -25,10 +25,10 @@ fn main() {
     // What a single round takes: some tenths of a second.
     let mut bench = Bench::new();
     let mut rows = [
-        Row::new("train, batch 16, us a document", "MICROGPT_PEER_B16"),
-        Row::new("train, batch  1, us a document", "MICROGPT_PEER_B1"),
-        Row::new("decode,  1 sample, us a token", "MICROGPT_PEER_TOKENS"),
-        Row::new("decode, 64 samples, us a token", "MICROGPT_PEER_TOKENS_64"),
+        Row::new("train, batch 16, us a document", "PEER_B16"),
+        Row::new("train, batch  1, us a document", "PEER_B1"),
+        Row::new("decode,  1 sample, us a token", "PEER_TOKENS"),
+        Row::new("decode, 64 samples, us a token", "PEER_TOKENS_64"),
     ];
     let only: Option<usize> = std::env::var("ONLY").ok().and_then(|n| n.parse().ok());
     for _ in 0..rounds {

@@ -196,11 +196,11 @@ fn article_on_many_scripts() {
     check("article_utf8", &root().join("tests/golden/utf8.txt"));
 }
 
-/// makemore's names.txt is not ours to hand on: `MICROGPT_MAKEMORE_NAMES` says where it is.
+/// makemore's names.txt is not ours to hand on: `MAKEMORE_NAMES` says where it is.
 #[test]
 fn all_on_makemores_names() {
-    let Some(input) = std::env::var_os("MICROGPT_MAKEMORE_NAMES") else {
-        eprintln!("skipped: set MICROGPT_MAKEMORE_NAMES to the path of makemore's names.txt");
+    let Some(input) = std::env::var_os("MAKEMORE_NAMES") else {
+        eprintln!("skipped: set MAKEMORE_NAMES to the path of makemore's names.txt");
         return;
     };
     for name in ["article", "final", "article_L2E8H2B8"] {
