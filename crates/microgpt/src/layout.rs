@@ -75,6 +75,9 @@ impl Layout {
             }
             layout.push(format!("layer{i}.attn_wo"), [c, c], Kind::Weight, Begin::Normal(std_out));
             layout.push(format!("layer{i}.mlp_fc1"), [4 * c, c], Kind::Weight, Begin::Normal(std));
+            if config.activation.gated() {
+                layout.push(format!("layer{i}.mlp_gate"), [4 * c, c], Kind::Weight, Begin::Normal(std));
+            }
             layout.push(format!("layer{i}.mlp_fc2"), [c, 4 * c], Kind::Weight, Begin::Normal(std_out));
         }
         layout

@@ -1,6 +1,6 @@
 //! Speed is not bought with learning: after the same documents the fast engine's loss is the scalar engine's.
 
-use microgpt::activation::Activation;
+use microgpt::activation::Named;
 use microgpt::batch::Batch;
 use microgpt::config::Config;
 use microgpt::corpus::Corpus;
@@ -13,7 +13,7 @@ use microgpt::train::Trainer;
 /// The mean loss of the last quarter of the steps.
 fn last_losses<R: Precision>(batch_size: usize, steps: usize) -> f64 {
     let config = Config {
-        activation: Activation::Relu,
+        activation: Named::Relu.into(),
         schedule: Schedule::Linear,
         init_std: 0.08,
         zero_init: false,

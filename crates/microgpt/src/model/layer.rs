@@ -12,7 +12,8 @@ pub struct Layer {
     layer: usize,
     attention: Attention,
     mlp: Mlp,
-    /// What an engine needs to know that computes all of it in one go.
+    /// Is it one that an engine may compute in one go? What it needs to know for that follows.
+    common: bool,
     offset: u32,
     hidden: u32,
     heads: u32,
@@ -28,19 +29,26 @@ impl Layer {
         let find = |name: &str| layout.find(&format!("layer{layer}.{name}")).expect("a layer of the layout");
         let (first, fc1, last) = (find("attn_wq"), find("mlp_fc1"), find("mlp_fc2"));
         let (c, hidden, offset) = (first.shape.cols, fc1.shape.rows, first.offset);
-        assert_eq!(last.range().end - offset, (4 * c + 2 * hidden) * c, "a layer's matrices stand together");
+        let common = !config.activation.gated();
+        assert!(
+            !common || last.range().end - offset == (4 * c + 2 * hidden) * c,
+            "a layer's matrices stand together"
+        );
         let (heads, f) = (config.n_head, config.activation);
         let (attention, mlp) = (Attention::new(layout, layer, heads), Mlp::new(layout, layer, f));
         let [offset, hidden, heads] =
             [offset, hidden, heads].map(|n| u32::try_from(n).expect("a place below 2^32"));
-        Layer { layer, attention, mlp, offset, hidden, heads, f }
+        Layer { layer, attention, mlp, common, offset, hidden, heads, f }
     }
 
     /// `[T, C]` to `[T, C]`.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
-        let &Layer { offset, hidden, heads, f, layer, .. } = self;
+        let &Layer { common, offset, hidden, heads, f, layer, .. } = self;
+        let definition = || self.mlp.forward(engine, self.attention.forward(engine, x));
+        if !common {
+            return definition().named(Some(layer), "stream");
+        }
         let op = Op::Layer { x: x.id(), offset, hidden, heads, f, slot: 2 * layer as u32 };
-        x.composite(op, x.shape(), || self.mlp.forward(engine, self.attention.forward(engine, x)))
-            .named(Some(layer), "stream")
+        x.composite(op, x.shape(), definition).named(Some(layer), "stream")
     }
 }

@@ -11,6 +11,8 @@ pub struct Mlp {
     layer: usize,
     activation: Activation,
     fc1: Linear,
+    /// What the gate is made of, if the activation has one.
+    gate: Option<Linear>,
     fc2: Linear,
 }
 
@@ -21,15 +23,19 @@ impl Mlp {
     /// If the layout has no such layer.
     pub fn new(layout: &Layout, layer: usize, activation: Activation) -> Mlp {
         let linear = |name: &str| Linear::new(layout, layer, &[name]);
-        Mlp { layer, activation, fc1: linear("mlp_fc1"), fc2: linear("mlp_fc2") }
+        let gate = activation.gated().then(|| linear("mlp_gate"));
+        Mlp { layer, activation, fc1: linear("mlp_fc1"), gate, fc2: linear("mlp_fc2") }
     }
 
-    /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)).
+    /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)), or with a gate x + fc2 f(fc1 norm(x), gate norm(x)).
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let layer = Some(self.layer);
-        let hidden =
-            self.fc1.forward(engine, x.rmsnorm().named(layer, "mlp_norm")).named(layer, "mlp_hidden");
-        let active = hidden.activate(self.activation).named(layer, "mlp_active");
-        self.fc2.onto(engine, active, x).named(layer, "stream")
+        let norm = x.rmsnorm().named(layer, "mlp_norm");
+        let hidden = self.fc1.forward(engine, norm).named(layer, "mlp_hidden");
+        let active = match &self.gate {
+            None => hidden.activate(self.activation),
+            Some(gate) => hidden.gate(gate.forward(engine, norm).named(layer, "mlp_gate"), self.activation),
+        };
+        self.fc2.onto(engine, active.named(layer, "mlp_active"), x).named(layer, "stream")
     }
 }

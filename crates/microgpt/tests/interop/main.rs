@@ -1,5 +1,6 @@
 //! Against PyTorch's numbers, which the scripts in `tests/interop` have recorded. One module a topic.
 
+mod activation;
 mod golden;
 mod norm;
 
