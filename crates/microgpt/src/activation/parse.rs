@@ -14,8 +14,11 @@ use crate::choices::{Choice, nearest};
 use crate::error::Error;
 use microgpt_kernels::formula::Step;
 
-/// The functions of one number, each with what it is.
-pub const FUNCTIONS: [(&str, &str, fn(u8) -> Step); 13] = [
+/// A function's name, what it is, and its step.
+type Function = (&'static str, &'static str, fn(u8) -> Step);
+
+/// The functions of one number.
+pub const FUNCTIONS: [Function; 13] = [
     ("exp", "e to the x", Step::Exp),
     ("ln", "the natural logarithm", Step::Ln),
     ("log", "the same", Step::Ln),
