@@ -14,7 +14,7 @@ fn activations_are_pytorchs() {
     for (name, formula) in listed.chain([("softplus", "softplus(x)"), ("mish", "x * tanh(softplus(x))")]) {
         let f = Activation::parse(formula).unwrap();
         let gate = if f.gated() { vec![g] } else { vec![] };
-        let found = on_each_engine(x, &gate, dy, &|_, x, gate| match gate {
+        let found = on_each_engine(x, &gate, dy, &move |_, x, gate| match gate {
             [g] => x.gate(g.gather(Index::Positions, g.shape().rows), f),
             _ => x.activate(f),
         });
