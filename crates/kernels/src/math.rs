@@ -39,6 +39,14 @@ pub(crate) fn weight<V: Vector>(x: V) -> V {
     V::if_gt(least, x, V::zero(), (V::splat(1.0) + e).scale(n))
 }
 
+/// e^x, within 2 ulp; 0 below -80, where the powers would soon be subnormal; inf above 88.72, NaN stays NaN.
+#[inline(always)]
+pub(crate) fn power<V: Vector>(x: V) -> V {
+    let least = V::splat(-80.0);
+    let (n, e) = reduced(least.max(V::splat(90.0).min(x)));
+    V::if_gt(least, x, V::zero(), (V::splat(1.0) + e).scale(n))
+}
+
 /// ln x, within 3 ulp. -inf for 0, NaN for negatives and NaN.
 #[inline(always)]
 pub(crate) fn ln<V: Vector>(x: V) -> V {
