@@ -123,12 +123,19 @@ pub fn forward(
     assert!(model.fits(segments), "decode: {model:?} is not for this kernel");
     let found = (tokens.len(), places.len(), packed.len(), scratch.len());
     let wanted = (t, t, model.packed_len(), model.scratch_len());
-    assert!(found == wanted, "decode: tokens, places, packed, scratch have {found:?} numbers, not {wanted:?}");
+    assert!(
+        found == wanted,
+        "decode: tokens, places, packed, scratch have {found:?} numbers, not {wanted:?}"
+    );
     assert!(logits.len() >= t * model.outputs, "decode: {} logits for {t} tokens", logits.len());
     let last = |rows: &[u32]| rows.iter().fold(0, |last, &row| last.max(row as usize));
     for (table, rows) in [(what, tokens), (place, places)] {
         let row = last(rows);
-        assert!(t == 0 || (row + 1) * c <= table.len(), "decode: row {row} of a table of {}", table.len() / c);
+        assert!(
+            t == 0 || (row + 1) * c <= table.len(),
+            "decode: row {row} of a table of {}",
+            table.len() / c
+        );
     }
     assert!(memory.v.offset >= memory.k.offset, "decode: values stand behind keys");
     let further = 2 * (memory.v.offset - memory.k.offset) * model.layers.saturating_sub(1);
@@ -324,14 +331,18 @@ fn body<V: Vector, const NC: usize>(
             let mut x = raw;
             for l in 0..model.layers {
                 let weights = packed.as_ptr().add(l * layer.weights_len());
-                let matrix = |range: &std::ops::Range<usize>, stride| Table { at: weights.wrapping_add(range.start), stride };
+                let matrix = |range: &std::ops::Range<usize>, stride| Table {
+                    at: weights.wrapping_add(range.start),
+                    stride,
+                };
                 let [wqkv, wo, fc1, fc2] = &layer.matrices();
                 let tables = [memory.k, memory.v]
                     .map(|p| super::Place { offset: p.offset + 2 * l * between, stride: p.stride });
                 let qkv = Qkv { scales, q, memory: memory_at, tables, segments: now, channels: c };
                 each_register::<V>(&rows, c, 3 * c, Table { at: x, stride: c }, matrix(wqkv, 3 * c), &qkv);
                 for (r, s) in now.iter().enumerate() {
-                    let [k, v] = tables.map(|p| Table { at: memory_at.add(p.at(s.kv_start)), stride: p.stride });
+                    let [k, v] =
+                        tables.map(|p| Table { at: memory_at.add(p.at(s.kv_start)), stride: p.stride });
                     store(look_around::<V, NC>(load(q.add(r * c)), k, v, s.past), found.add(r * c));
                 }
                 let onto = Onto { stream, scales };
@@ -344,8 +355,12 @@ fn body<V: Vector, const NC: usize>(
             let columns = model.outputs.next_multiple_of(V::LANES);
             let head = Table { at: packed.as_ptr().add(model.layers * layer.weights_len()), stride: columns };
             let start = first * model.outputs;
-            let to =
-                Logits { to: logits_at.add(start), columns: model.outputs, rows: now.len(), room: room - start };
+            let to = Logits {
+                to: logits_at.add(start),
+                columns: model.outputs,
+                rows: now.len(),
+                room: room - start,
+            };
             each_register::<V>(&rows, c, columns, Table { at: x, stride: c }, head, &to);
             first += GROUP;
         }
