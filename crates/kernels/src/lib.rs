@@ -16,12 +16,16 @@ pub mod attention;
 pub mod buffer;
 pub mod cross_entropy;
 pub mod exact;
+pub mod float;
 pub mod layer;
+pub mod lion;
 pub mod math;
 pub mod matmul;
 pub mod norm;
+pub mod orthogonal;
 pub mod peak;
 pub mod sample;
+pub mod sgd;
 pub mod slices;
 #[cfg(test)]
 mod test;
