@@ -12,6 +12,7 @@ pub mod stream;
 pub mod batch;
 pub mod real;
 pub mod activation;
+pub mod optimizer;
 pub mod schedule;
 pub mod config;
 pub mod corpus;
