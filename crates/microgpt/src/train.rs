@@ -38,6 +38,8 @@ pub struct Trainer<R: Real> {
     losses: [f64; usize::BITS as usize],
     part: Batch,
     steps_done: usize,
+    /// Does each worker remember only what belongs to the parameters that it updates?
+    scattered: bool,
 }
 
 impl<R: Precision> Trainer<R> {
@@ -65,7 +67,11 @@ impl<R: Precision> Trainer<R> {
     }
 
     /// Another trainer at the same point: it makes the same steps.
+    ///
+    /// # Panics
+    /// As [`Trainer::moments`].
     pub fn twin(&self) -> Trainer<R> {
+        self.moments();
         let engine = R::engine(self.params().to_vec());
         let mut twin = Trainer::with_engine(self.config.clone(), self.model.clone(), engine);
         (twin.optimiser, twin.steps_done) = (self.optimiser.clone(), self.steps_done);
@@ -85,11 +91,16 @@ impl<R: Real> Trainer<R> {
             losses: [0.0; usize::BITS as usize],
             part: Batch::default(),
             steps_done: 0,
+            scattered: false,
         }
     }
 
     /// From now on, each step is one worker's of several, who hold the same parameters and see the same batches.
+    ///
+    /// # Panics
+    /// As [`Trainer::moments`].
     pub fn exchange_by(&mut self, exchange: Box<dyn Exchange<R>>) {
+        self.moments();
         self.exchange = exchange;
     }
 
@@ -109,7 +120,7 @@ impl<R: Real> Trainer<R> {
         assert!(parts.is_multiple_of(workers), "{parts} parts for {workers} workers");
         let share = parts / workers;
 
-        self.exchange.begin(batch)?;
+        self.exchange.begin(Some(batch))?;
         let mut loss_now = 0.0;
         for i in 0..share {
             let part = batch.part(worker * share + i, parts, &mut self.part);
@@ -124,16 +135,18 @@ impl<R: Real> Trainer<R> {
             loss_now = self.join(i, i + 1 == share, loss_now);
         }
         let (params, grads) = self.engine.slices();
-        self.exchange.sum(grads, &mut loss_now)?;
+        let mine = self.exchange.sum(grads, &mut loss_now)?;
         if !loss_now.is_finite() {
             let step = self.steps_done + 1;
             return Err(Error::diverged(format!(
                 "step {step}: expected a finite loss, found {loss_now} (a lower lr?)"
             )));
         }
-        self.optimiser.step(params, grads, self.steps_done, lr);
+        self.optimiser.step(params, grads, mine, self.steps_done, lr);
+        self.exchange.share(params)?;
 
         self.steps_done += 1;
+        self.scattered = workers > 1;
         Ok(Step { step: self.steps_done, loss: loss_now, lr })
     }
 
@@ -174,12 +187,33 @@ impl<R: Real> Trainer<R> {
         self.engine.params()
     }
 
+    /// Brings together what the workers remember: after this, [`Trainer::moments`] may be looked at.
+    ///
+    /// # Errors
+    /// Another worker is gone, and what it remembered with it.
+    pub fn gather(&mut self) -> Result<(), Error> {
+        if self.scattered {
+            self.exchange.begin(None)?;
+            self.exchange.share(&mut self.optimiser.m)?;
+            self.exchange.share(&mut self.optimiser.v)?;
+            self.scattered = false;
+        }
+        Ok(())
+    }
+
     /// Adam's running means of the gradients and of their squares, in the order of the layout.
+    ///
+    /// # Panics
+    /// If several workers have made a step since they were last [gathered](Trainer::gather).
     pub fn moments(&self) -> (&[R], &[R]) {
+        assert!(!self.scattered, "moments: the workers have them, gather first");
         (&self.optimiser.m, &self.optimiser.v)
     }
 
     /// Everything that is needed to go on later as if nothing had happened.
+    ///
+    /// # Panics
+    /// As [`Trainer::moments`].
     pub fn checkpoint(&self, tokenizer: &Tokenizer, rng: &Rng) -> Checkpoint<R> {
         Checkpoint {
             config: self.config.clone(),

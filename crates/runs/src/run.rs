@@ -178,13 +178,14 @@ impl Run {
     /// The same from a training itself, without a copy of it.
     ///
     /// # Errors
-    /// The disk's; the one before is still there then.
+    /// The disk's, or a worker is gone; the one before is still there then.
     pub fn save_training<R: Stored>(
         &self,
-        trainer: &Trainer<R>,
+        trainer: &mut Trainer<R>,
         rng: &Rng,
         data_sha256: &str,
     ) -> Result<(), Error> {
+        trainer.gather()?;
         let (params, (m, v)) = (trainer.params(), trainer.moments());
         let state = state::<R>(&trainer.config, trainer.steps_done(), rng.state(), data_sha256);
         self.write(&trainer.model.layout, (&params, m, v), state)

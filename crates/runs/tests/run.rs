@@ -56,7 +56,7 @@ fn what_is_loaded_is_what_was_saved() {
     run.save(&checkpoint, "4567").unwrap();
     let trainer = Trainer::resume(checkpoint.clone()).unwrap();
     let before = files(&run).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
-    run.save_training(&trainer, &Rng::restore(&checkpoint.rng).unwrap(), "4567").unwrap();
+    run.save_training(&mut trainer, &Rng::restore(&checkpoint.rng).unwrap(), "4567").unwrap();
     assert!(before == files(&run).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>());
     assert_eq!(run.load::<f64>().unwrap().data_sha256, "4567");
 }

@@ -20,16 +20,17 @@ fn batch_of(lengths: &[usize], vocab_size: usize, rng: &mut Rng) -> Batch {
 /// All that training leaves, as bits: losses, parameters, both moments.
 fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], again: bool) -> Vec<u64> {
     let mut trainer = Trainer::<R>::new(config.clone(), 11, &mut Rng::new(1)).unwrap();
-    share(&mut trainer, workers);
+    share(&mut trainer, workers).unwrap();
     let mut rng = Rng::new(2);
     let mut bits = Vec::new();
     for (step, lengths) in lengths.iter().cycle().take(7).enumerate() {
         if again && step == 3 {
-            share(&mut trainer, workers); // with copies of what has been trained so far
+            share(&mut trainer, workers).unwrap(); // with copies of what has been trained so far
         }
         let step = trainer.step(&batch_of(lengths, 11, &mut rng)).unwrap();
         bits.push(step.loss.to_bits());
     }
+    trainer.gather().unwrap();
     let (m, v) = trainer.moments();
     bits.extend(trainer.params().iter().chain(m).chain(v).map(|x| x.to_f64().to_bits()));
     bits
@@ -88,7 +89,7 @@ fn the_parts_of_a_batch_are_the_batch() {
 fn shared(workers: usize) -> (Trainer<f32>, Batch) {
     let config = Config { micro_batches: 4, ..Config::default() };
     let mut trainer = Trainer::new(config, 11, &mut Rng::new(1)).unwrap();
-    share(&mut trainer, workers);
+    share(&mut trainer, workers).unwrap();
     (trainer, batch_of(&[5; 8], 11, &mut Rng::new(2)))
 }
 
@@ -120,12 +121,12 @@ fn a_panic_of_any_worker_ends_all() {
         let panic = catch_unwind(AssertUnwindSafe(|| trainer.step(&broken))).unwrap_err();
         let message = panic.downcast_ref::<String>().map_or("", |text| text.as_str());
         assert!(message.contains("row 99 of a table of 11"), "worker {worker}: {message}");
-        // Whoever catches it all the same gets an error from now on, until the work is shared anew.
+        // Whoever catches it all the same gets an error from now on: what the workers remembered is gone with them.
         for _ in 0..2 {
             assert_eq!(trainer.step(&batch).unwrap_err().kind(), ErrorKind::Peer);
+            assert_eq!(trainer.gather().unwrap_err().kind(), ErrorKind::Peer);
+            assert_eq!(share(&mut trainer, 4).unwrap_err().kind(), ErrorKind::Peer);
         }
-        share(&mut trainer, 4);
-        trainer.step(&batch).unwrap();
     }
 }
 

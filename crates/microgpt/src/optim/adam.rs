@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::real::{AdamStep, Real, pow};
+use std::ops::Range;
 
 /// m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m' / (sqrt(v') + eps), where m' and v' are m and v without
 /// the zeros that they began with.
@@ -25,11 +26,11 @@ impl<R: Real> Adam<R> {
         Adam { m: zeros.clone(), v: zeros, beta1: config.beta1, beta2: config.beta2, eps: config.eps }
     }
 
-    /// Step `step` (from 0) at learning rate `lr`.
+    /// Step `step` (from 0) at learning rate `lr` of the parameters in `range`.
     ///
     /// # Panics
     /// If there are not as many parameters and gradients as before.
-    pub fn step(&mut self, params: &mut [R], grads: &[R], step: usize, lr: f64) {
+    pub fn step(&mut self, params: &mut [R], grads: &[R], range: Range<usize>, step: usize, lr: f64) {
         assert!(
             params.len() == self.m.len() && grads.len() == self.m.len(),
             "Adam: {} parameters",
@@ -44,6 +45,7 @@ impl<R: Real> Adam<R> {
             correction1: correction(self.beta1),
             correction2: correction(self.beta2),
         };
-        R::adam(&step, params, grads, &mut self.m, &mut self.v);
+        let (m, v) = (&mut self.m[range.clone()], &mut self.v[range.clone()]);
+        R::adam(&step, &mut params[range.clone()], &grads[range], m, v);
     }
 }
