@@ -349,6 +349,26 @@ mod tests {
         );
         config.set("micro_batches", "4").unwrap();
         assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
+        config.set("steps", "1").unwrap();
+        for (name, value, expected) in [
+            ("momentum", "1", "at least 0 and less than 1"),
+            ("weight_decay", "-0.1", "at least 0"),
+            ("grad_clip", "-1.5", "at least 0"),
+            ("ema", "1.5", "at least 0 and less than 1"),
+            ("lr_end", "1.01", "at least 0 and at most 1"),
+            ("wsd_decay", "0.0", "more than 0 and at most 1"),
+        ] {
+            let before = config.clone();
+            let value = if value.contains('.') { value.to_string() } else { format!("{value}.0") };
+            let expected = format!("{name}: expected {expected}, found {value}");
+            assert_eq!(error(&mut config, name, &value), expected);
+            config = before;
+        }
+        let still = &mut Config { momentum: 0.0, ..Config::default() };
+        assert_eq!(
+            error(still, "nesterov", "true"),
+            "nesterov: expected false, as momentum is 0, found true"
+        );
         let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
         assert_eq!(
             error(&mut config, "activation", "rleu"),
