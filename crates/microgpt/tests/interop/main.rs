@@ -2,6 +2,8 @@
 
 mod golden;
 mod norm;
+mod optim;
+mod schedule;
 
 use golden::Table;
 use microgpt::batch::Batch;
