@@ -1,6 +1,6 @@
 """PyTorch's learning rates, as golden/schedule.txt. Needs PyTorch: pip install torch
 
-    python tests/interop/schedule.py [steps warmup]
+    python tests/interop/schedule.py [steps warmup]         warmup at least 1
 
 PyTorch has no schedule of warm-up, stable, decay: that is its formula, by LambdaLR.
 """

@@ -267,7 +267,8 @@ impl Run {
     fn read_chars(&self) -> Result<Vec<char>, Error> {
         let (path, bytes) = read(&self.root.join("tokenizer.json"), "the alphabet of a run")?;
         let alphabet: Alphabet = serde_json::from_slice(&bytes).map_err(|error| {
-            Error::checkpoint(format!("{}: expected an alphabet (JSON), found {error}", path.display()))
+            let found = crate::atomic::in_one_line(&error);
+            Error::checkpoint(format!("{}: expected an alphabet (JSON), found {found}", path.display()))
         })?;
         let found = (alphabet.format_version, alphabet.kind.as_str());
         if found != (FORMAT_VERSION, "characters") {

@@ -79,7 +79,7 @@ fn errors_name_file_line_and_what_was_expected() {
     );
     assert_eq!(
         error("schedule = \"cosin\""),
-        "a.toml:1: schedule: expected one of constant, linear, cosine, found \"cosin\" (did you mean cosine?)"
+        "a.toml:1: schedule: expected one of constant, linear, cosine, wsd, one_cycle, found \"cosin\" (did you mean cosine?)"
     );
     assert_eq!(
         error("n_head = [4]"),

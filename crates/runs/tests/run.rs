@@ -157,6 +157,8 @@ fn each_damage_is_named_with_its_file() {
     assert!(text.contains("expected tensor wte [9, 4] F64, found no such tensor"), "{text}");
     let text = error("model.safetensors", None);
     assert!(text.contains("expected the tensors of a run, found no such file"), "{text}");
+    let text = error("tokenizer.json", Some(br#"{"format_version":1,"ki\nd":"x"}"#));
+    assert!(text.contains("found unknown field `ki\\nd`"), "{text}");
     let text = error("state.json", Some(b"{}"));
     assert!(text.contains("expected the state of a run (JSON), found missing field"), "{text}");
     let state = fs::read_to_string(latest.join("state.json")).unwrap();
