@@ -19,13 +19,17 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod dynamic_tanh;
 pub mod exact;
+pub mod float;
 pub mod layer;
 pub mod layernorm;
+pub mod lion;
 pub mod math;
 pub mod matmul;
 pub mod norm;
+pub mod orthogonal;
 pub mod peak;
 pub mod sample;
+pub mod sgd;
 pub mod slices;
 #[cfg(test)]
 mod test;

@@ -5,8 +5,9 @@ use crate::choices::{Choice, nearest};
 use crate::documents::DataMode;
 use crate::error::Error;
 use crate::norm::{Norm, NormPlace};
+use crate::optimizer::OptimizerKind;
 use crate::real::EngineKind;
-use crate::schedule::Schedule;
+use crate::schedule::{Course, Schedule};
 
 /// A setting as text and back: what a knob's type has to offer.
 trait Setting: Sized {
@@ -230,18 +231,36 @@ knobs! {
         steps: usize = 500,
         /// Documents, or windows of a stream, in a step
         batch_size: usize = 1,
-        /// Parts of a step that threads may share, a power of two; 0: as many as its work is worth
+        /// Gradient accumulation: parts of a step, which threads may share; a power of two; 0: as its work is worth
         micro_batches: usize = 0,
         /// The highest learning rate
         lr: f64 = 0.01,
         /// How it changes over the steps
         schedule: Schedule = Schedule::Cosine,
-        /// Adam: how slowly its mean of the gradients changes
+        /// Steps in which the learning rate rises to lr, before the schedule begins
+        warmup: usize = 0,
+        /// linear, cosine, wsd, one_cycle: the part of lr that is left at the end
+        lr_end: f64 = 0.0,
+        /// wsd: the part of the steps, the last, in which the learning rate falls
+        wsd_decay: f64 = 0.2,
+        /// What turns gradients into steps
+        optimizer: OptimizerKind = OptimizerKind::Adam,
+        /// adam, adamw, muon: how slowly the mean of the gradients changes; lion: how much of it decides
         beta1: f64 = 0.9,
-        /// Adam: how slowly its mean of their squares changes
+        /// adam, adamw, muon: how slowly the mean of their squares changes; lion: that of the gradients
         beta2: f64 = 0.95,
-        /// Adam: what keeps it from dividing by zero
+        /// adam, adamw, muon: what keeps them from dividing by zero
         eps: f64 = 1e-8,
+        /// sgd, muon: how much of the last direction is kept; 0: nothing
+        momentum: f64 = 0.9,
+        /// sgd: look ahead, by the momentum that is to come (muon always does)
+        nesterov: bool = false,
+        /// How weights shrink, gains and biases excepted; adamw, lion, muon: by lr times this; adam, sgd: with the gradient
+        weight_decay: f64 = 0.0,
+        /// The longest gradient, all parameters taken as one vector, that is not shortened to this; 0: any
+        grad_clip: f64 = 0.0,
+        /// An average of the weights, to evaluate and to sample: what it keeps of itself in a step; 0: none
+        ema: f64 = 0.0,
         /// Where chance begins: the same seed gives the same run, to the last bit
         seed: u64 = 42,
     }
@@ -303,6 +322,13 @@ impl Config {
         check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;
         check((0.0..1.0).contains(&self.beta2), "beta2", "at least 0 and less than 1")?;
         check(self.eps > 0.0, "eps", "more than 0")?;
+        check((0.0..1.0).contains(&self.momentum), "momentum", "at least 0 and less than 1")?;
+        check(!self.nesterov || self.momentum > 0.0, "nesterov", "false, as momentum is 0")?;
+        check(self.weight_decay >= 0.0, "weight_decay", "at least 0")?;
+        check(self.grad_clip >= 0.0, "grad_clip", "at least 0")?;
+        check((0.0..1.0).contains(&self.ema), "ema", "at least 0 and less than 1")?;
+        check((0.0..=1.0).contains(&self.lr_end), "lr_end", "at least 0 and at most 1")?;
+        check(self.wsd_decay > 0.0 && self.wsd_decay <= 1.0, "wsd_decay", "more than 0 and at most 1")?;
         check(self.temperature > 0.0, "temperature", "more than 0")?;
         check(self.n_layer <= 10_000, "n_layer", "at most 10,000")?;
         check(self.batch_size <= 1 << 20, "batch_size", "at most 1,048,576")?;
@@ -323,6 +349,12 @@ impl Config {
         let rows = self.batch_size.saturating_mul(self.block_size);
         let worth = (rows / PART_ROWS).min(rows.saturating_mul(num_params) / PART_WORK).min(self.batch_size);
         if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
+    }
+
+    /// The learning rate of step `step`, counted from 0.
+    pub fn rate(&self, step: usize) -> f64 {
+        let &Config { lr, steps, warmup, lr_end, wsd_decay, .. } = self;
+        Course { lr, steps, warmup, lr_end, wsd_decay }.rate(self.schedule, step)
     }
 
     /// Numbers inside the MLP.
@@ -369,6 +401,26 @@ mod tests {
         );
         config.set("micro_batches", "4").unwrap();
         assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
+        config.set("steps", "1").unwrap();
+        for (name, value, expected) in [
+            ("momentum", "1", "at least 0 and less than 1"),
+            ("weight_decay", "-0.1", "at least 0"),
+            ("grad_clip", "-1.5", "at least 0"),
+            ("ema", "1.5", "at least 0 and less than 1"),
+            ("lr_end", "1.01", "at least 0 and at most 1"),
+            ("wsd_decay", "0.0", "more than 0 and at most 1"),
+        ] {
+            let before = config.clone();
+            let value = if value.contains('.') { value.to_string() } else { format!("{value}.0") };
+            let expected = format!("{name}: expected {expected}, found {value}");
+            assert_eq!(error(&mut config, name, &value), expected);
+            config = before;
+        }
+        let still = &mut Config { momentum: 0.0, ..Config::default() };
+        assert_eq!(
+            error(still, "nesterov", "true"),
+            "nesterov: expected false, as momentum is 0, found true"
+        );
         let found = error(&mut config, "activation", "rleu");
         assert!(found.starts_with("activation: expected one of squared_relu, relu, "), "{found}");
         assert!(found.ends_with("found \"rleu\" (did you mean relu?)"), "{found}");

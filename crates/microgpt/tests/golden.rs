@@ -159,8 +159,8 @@ fn check(name: &str, input: &Path) {
         }
     }
     exact.matrices(&trainer.params(), &layout, &golden["final_params"], "final");
-    exact.slice(trainer.moments().0, &golden["final_adam_m"], "m");
-    exact.slice(trainer.moments().1, &golden["final_adam_v"], "v");
+    exact.slice(trainer.remembered()[0].1, &golden["final_adam_m"], "m");
+    exact.slice(trainer.remembered()[1].1, &golden["final_adam_v"], "v");
 
     let (model, tokenizer, engine) = (&trainer.model, &corpus.tokenizer, &mut *trainer.engine);
     let mut sampler = Sampler::new(engine, model);

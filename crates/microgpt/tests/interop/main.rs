@@ -3,6 +3,8 @@
 mod activation;
 mod golden;
 mod norm;
+mod optim;
+mod schedule;
 
 use golden::Table;
 use microgpt::batch::Batch;
