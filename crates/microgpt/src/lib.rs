@@ -12,6 +12,7 @@ pub mod stream;
 pub mod batch;
 pub mod real;
 pub mod activation;
+pub mod optimizer;
 pub mod op;
 pub mod tensor;
 pub mod norm;
