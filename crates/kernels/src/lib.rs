@@ -11,6 +11,7 @@ pub mod level;
 #[macro_use]
 mod vector;
 pub mod activation;
+pub mod formula;
 pub mod adam;
 pub mod attention;
 pub mod buffer;

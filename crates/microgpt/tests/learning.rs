@@ -1,6 +1,6 @@
 //! Speed is not bought with learning: after the same documents the fast engine's loss is the scalar engine's.
 
-use microgpt::activation::Activation;
+use microgpt::activation::Named;
 use microgpt::batch::Batch;
 use microgpt::choices::Choice;
 use microgpt::config::Config;
@@ -35,7 +35,7 @@ fn last_losses<R: Precision>(config: Config, batch_size: usize) -> f64 {
 /// That of microgpt.py's later revision.
 fn relu(steps: usize) -> Config {
     Config {
-        activation: Activation::Relu,
+        activation: Named::Relu.into(),
         schedule: Schedule::Linear,
         init_std: 0.08,
         zero_init: false,

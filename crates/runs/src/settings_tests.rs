@@ -1,5 +1,5 @@
 use super::*;
-use microgpt::activation::Activation;
+use microgpt::activation::Named;
 use microgpt::schedule::Schedule;
 
 fn read(text: &str) -> Result<Settings, Error> {
@@ -16,7 +16,7 @@ fn the_presets_are_the_two_revisions() {
     assert_eq!(preset("microgpt"), Config::default());
     let last = Config {
         block_size: 16,
-        activation: Activation::Relu,
+        activation: Named::Relu.into(),
         init_std: 0.08,
         zero_init: false,
         steps: 1000,

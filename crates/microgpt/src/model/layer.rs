@@ -27,7 +27,8 @@ struct Whole {
 
 /// Is a layer of these settings the common one, [`Op::Layer`]? Whatever else can be chosen is computed part by part.
 fn is_common(config: &Config) -> bool {
-    config.norm == Norm::RmsNorm
+    !config.activation.gated()
+        && config.norm == Norm::RmsNorm
         && config.norm_place == NormPlace::Pre
         && !config.qk_norm
         && !config.bias

@@ -288,7 +288,7 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::Activation;
+    use crate::activation::{Activation, Named};
     use crate::choices::Choice;
     use crate::documents::Documents;
 
@@ -306,7 +306,10 @@ mod tests {
 
     #[test]
     fn every_variant_is_proved() {
-        for &activation in Activation::ALL {
+        let listed = Named::ALL.iter().map(|&named| named.into());
+        let typed =
+            ["x * sigmoid(1.702*x)", "g * tanh(x) + x^2"].map(|text| Activation::parse(text).unwrap());
+        for activation in listed.chain(typed) {
             let report = report(&Config { activation, n_layer: 2, ..small() }, None);
             assert!(report.passed(), "{activation}: {report:#?}");
         }
@@ -314,7 +317,7 @@ mod tests {
 
     #[test]
     fn many_shapes_are_proved() {
-        let relu = Activation::Relu;
+        let relu: Activation = Named::Relu.into();
         for config in [
             small(),
             Config { activation: relu, ..small() },
@@ -336,8 +339,9 @@ mod tests {
     #[test]
     fn every_planted_mistake_is_found() {
         for &fault in Fault::ALL {
-            for activation in Activation::ALL {
-                let report = report(&Config { activation: *activation, n_layer: 2, ..small() }, Some(fault));
+            for &activation in Named::ALL {
+                let report =
+                    report(&Config { activation: activation.into(), n_layer: 2, ..small() }, Some(fault));
                 let failed: Vec<&str> = report
                     .checks
                     .iter()

@@ -4,7 +4,7 @@ use super::forward::kernel_of;
 use super::{Place, Stored, Tape};
 use crate::tensor::{Id, Op};
 use microgpt_kernels::layer::embed;
-use microgpt_kernels::{activation, attention, matmul, norm, slices};
+use microgpt_kernels::{activation, attention, formula, matmul, norm, slices};
 
 impl Tape {
     pub(super) fn backward(&mut self, loss: Id) {
@@ -144,7 +144,24 @@ impl Tape {
                 let x = self.get(x).all();
                 let (before, dy) = self.grads.split_at_mut(y.start);
                 let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
-                activation::backward(kernel_of(f), dx, dy, &self.values[x], add);
+                match kernel_of(f) {
+                    Some(kernel) => activation::backward(kernel, dx, dy, &self.values[x], add),
+                    None => {
+                        if !add {
+                            dx.fill(0.0);
+                        }
+                        formula::backward(&f.formula().slopes, dx, &mut [], dy, &self.values[x], &[]);
+                    }
+                }
+            }
+            Op::Gate { x, g, f } => {
+                self.ready(x);
+                self.ready(g);
+                let (x, g) = (self.get(x).all(), self.get(g).all());
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                let dy = &dy[..y.shape.len()];
+                let [dx, dg] = before.get_disjoint_mut([x.clone(), g.clone()]).expect("two tensors");
+                formula::backward(&f.formula().slopes, dx, dg, dy, &self.values[x], &self.values[g]);
             }
             Op::Linear { x, w } if self.narrow_linear_back(&y, x, w) => {}
             Op::Linear { x, w } => self.linear_back(&y, x, w),
