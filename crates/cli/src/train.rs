@@ -219,6 +219,7 @@ impl<R: Stored + Precision> Session<R> {
     }
 
     fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {
+        self.trainer.swap_average()?;
         let Trainer { model, engine, config, .. } = &mut self.trainer;
         let writer = samples::Writer { config, model, tokenizer: &self.corpus.tokenizer };
         let mut samples = Vec::new();
@@ -227,6 +228,7 @@ impl<R: Stored + Precision> Session<R> {
             samples.push(text);
             Ok(())
         })?;
+        self.trainer.swap_average()?;
         Ok(samples)
     }
 

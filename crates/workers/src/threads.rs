@@ -34,19 +34,23 @@ struct Table<R> {
     /// what else stands in its range.
     pieces: Vec<Vec<RwLock<Vec<R>>>>,
     losses: Vec<Mutex<f64>>,
+    /// Which numbers each worker sums and updates.
+    ranges: Vec<Range<usize>>,
     /// Why a worker has gone.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl<R: Real> Table<R> {
-    fn new(workers: usize, num_params: usize) -> Table<R> {
-        let piece = |i| RwLock::new(vec![R::default(); range(i, workers, num_params).len()]);
+    fn new(ranges: Vec<Range<usize>>) -> Table<R> {
+        let workers = ranges.len();
+        let piece = |i: usize| RwLock::new(vec![R::default(); ranges[i].len()]);
         Table {
             meeting: Meeting::new(workers),
             batch: Mutex::default(),
             step: AtomicBool::new(true),
             pieces: (0..workers).map(|_| (0..workers).map(piece).collect()).collect(),
             losses: (0..workers).map(|_| Mutex::default()).collect(),
+            ranges,
             panic: Mutex::default(),
         }
     }
@@ -55,12 +59,6 @@ impl<R: Real> Table<R> {
 /// How many of `wanted` workers can share `parts` evenly: a power of two.
 pub fn possible(wanted: usize, parts: usize) -> usize {
     1 << wanted.clamp(1, parts).ilog2()
-}
-
-/// Which of `len` numbers a worker sums: whole cache lines.
-fn range(worker: usize, workers: usize, len: usize) -> Range<usize> {
-    let share = len.div_ceil(workers).next_multiple_of(16);
-    (worker * share).min(len)..((worker + 1) * share).min(len)
 }
 
 /// The trainer's part in an exchange of `workers` threads; the other threads, with copies of it, wait for its steps.
@@ -73,7 +71,7 @@ pub fn exchange<R: Precision>(trainer: &Trainer<R>, workers: usize) -> Box<dyn E
     if workers == 1 {
         return Box::new(Alone);
     }
-    let table = Arc::new(Table::new(workers, trainer.num_params()));
+    let table = Arc::new(Table::new((0..workers).map(|worker| trainer.range(worker, workers)).collect()));
     let seat = |place| Seat { table: table.clone(), place, spare: Vec::new(), shown: false };
     let mut host = Host { seat: seat(0), others: Vec::new(), in_step: false };
     for place in 1..workers {
@@ -122,16 +120,16 @@ struct Seat<R> {
 impl<R: Real> Seat<R> {
     fn meet_and_sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Over> {
         let Seat { table, place, spare, .. } = self;
-        let (workers, len) = (table.pieces.len(), grads.len());
+        let workers = table.ranges.len();
         for piece in (0..workers).filter(|piece| piece != place) {
-            let theirs = &grads[range(piece, workers, len)];
+            let theirs = &grads[table.ranges[piece].clone()];
             held(table.pieces[*place][piece].write()).copy_from_slice(theirs);
         }
         *held(table.losses[*place].lock()) = *loss;
         table.meeting.wait()?;
         spare.resize(CHUNK * (1 + workers.ilog2() as usize), R::default());
         let (own, spare) = spare.split_at_mut(CHUNK);
-        let mine = range(*place, workers, len);
+        let mine = table.ranges[*place].clone();
         for (i, sums) in grads[mine.clone()].chunks_mut(CHUNK).enumerate() {
             let here = i * CHUNK..i * CHUNK + sums.len();
             let own = &mut own[..sums.len()];
@@ -155,14 +153,13 @@ impl<R: Real> Seat<R> {
 
     fn meet_and_share(&mut self, numbers: &mut [R]) -> Result<(), Over> {
         let Seat { table, place, shown, .. } = self;
-        let (workers, len) = (table.pieces.len(), numbers.len());
         if std::mem::replace(shown, true) {
             table.meeting.wait()?;
         }
-        held(table.pieces[*place][*place].write()).copy_from_slice(&numbers[range(*place, workers, len)]);
+        held(table.pieces[*place][*place].write()).copy_from_slice(&numbers[table.ranges[*place].clone()]);
         table.meeting.wait()?;
-        for piece in (0..workers).filter(|piece| piece != place) {
-            numbers[range(piece, workers, len)].copy_from_slice(&held(table.pieces[piece][piece].read()));
+        for piece in (0..table.ranges.len()).filter(|piece| piece != place) {
+            numbers[table.ranges[piece].clone()].copy_from_slice(&held(table.pieces[piece][piece].read()));
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
-//! However many workers: the same losses, parameters and moments, to the last bit.
+//! However many workers: the same losses, parameters and all that the optimiser remembers, to the last bit.
 
+use microgpt::choices::Choice;
 use microgpt::engine::Precision;
+use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt::{Config, ErrorKind, batch::Batch};
@@ -17,7 +19,7 @@ fn batch_of(lengths: &[usize], vocab_size: usize, rng: &mut Rng) -> Batch {
     batch
 }
 
-/// All that training leaves, as bits: losses, parameters, both moments.
+/// All that training leaves, as bits: losses, parameters, what the optimiser remembers.
 fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], again: bool) -> Vec<u64> {
     let mut trainer = Trainer::<R>::new(config.clone(), 11, &mut Rng::new(1)).unwrap();
     share(&mut trainer, workers).unwrap();
@@ -31,8 +33,8 @@ fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], 
         bits.push(step.loss.to_bits());
     }
     trainer.gather().unwrap();
-    let (m, v) = trainer.moments();
-    bits.extend(trainer.params().iter().chain(m).chain(v).map(|x| x.to_f64().to_bits()));
+    let remembered = trainer.remembered().into_iter().flat_map(|(_, slice)| slice);
+    bits.extend(trainer.params().iter().chain(remembered).map(|x| x.to_f64().to_bits()));
     bits
 }
 
@@ -71,6 +73,36 @@ fn the_fast_engines_bits_are_those_of_one_worker() {
 #[test]
 fn the_scalar_engines_bits_are_those_of_one_worker() {
     compare::<f64>(&[(1, 2, 8), (2, 1, 5)], &[2, 4, 8]);
+}
+
+/// Every optimiser, with gradients that are clipped, weights that decay and are averaged.
+#[test]
+fn the_bits_of_every_optimiser_are_those_of_one_worker() {
+    for &optimizer in OptimizerKind::ALL {
+        let config = Config {
+            optimizer,
+            grad_clip: 0.1,
+            weight_decay: 0.1,
+            ema: 0.9,
+            n_layer: 2,
+            micro_batches: 8,
+            zero_init: false,
+            init_std: 0.1,
+            block_size: 16,
+            steps: 7,
+            ..Config::default()
+        };
+        let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
+        let (exact, fast) =
+            (trained::<f64>(&config, 1, ragged, false), trained::<f32>(&config, 1, ragged, false));
+        for workers in [2, 8] {
+            assert!(
+                trained::<f64>(&config, workers, ragged, false) == exact,
+                "{optimizer}, {workers} workers"
+            );
+            assert!(trained::<f32>(&config, workers, ragged, true) == fast, "{optimizer}, {workers} workers");
+        }
+    }
 }
 
 /// Cut or not, the mean over all rows is the same number, and so are its gradients, but for rounding.

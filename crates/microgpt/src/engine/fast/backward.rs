@@ -4,7 +4,7 @@ use super::forward::kernel_of;
 use super::{Place, Stored, Tape};
 use crate::tensor::{Id, Op};
 use microgpt_kernels::layer::embed;
-use microgpt_kernels::{activation, attention, matmul, norm, slices};
+use microgpt_kernels::{activation, attention, formula, matmul, norm, slices};
 
 impl Tape {
     pub(super) fn backward(&mut self, loss: Id) {
@@ -82,7 +82,7 @@ impl Tape {
         if add { slices::add_into(dx, dy) } else { dx.copy_from_slice(dy) }
     }
 
-    fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
+    pub(super) fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
         let (w, input) = (self.get(w), self.get(x));
         assert_eq!(w.place, Place::Params, "linear: weights are parameters");
         assert_eq!(input.place, Place::Step, "linear: the input is a tensor of this step");
@@ -135,7 +135,7 @@ impl Tape {
                 );
             }
             Op::Layer { .. } => self.layer_back(y),
-            Op::Add(a, b) => {
+            Op::Add(a, b) if self.get(b).shape == y.shape => {
                 self.pass(a, &y);
                 self.pass(b, &y);
             }
@@ -144,13 +144,51 @@ impl Tape {
                 let x = self.get(x).all();
                 let (before, dy) = self.grads.split_at_mut(y.start);
                 let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
-                activation::backward(kernel_of(f), dx, dy, &self.values[x], add);
+                match kernel_of(f) {
+                    Some(kernel) => activation::backward(kernel, dx, dy, &self.values[x], add),
+                    None => {
+                        if !add {
+                            dx.fill(0.0);
+                        }
+                        formula::backward(&f.formula().slopes, dx, &mut [], dy, &self.values[x], &[]);
+                    }
+                }
+            }
+            Op::Gate { x, g, f } => {
+                self.ready(x);
+                self.ready(g);
+                let (x, g) = (self.get(x).all(), self.get(g).all());
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                let dy = &dy[..y.shape.len()];
+                let [dx, dg] = before.get_disjoint_mut([x.clone(), g.clone()]).expect("two tensors");
+                formula::backward(&f.formula().slopes, dx, dg, dy, &self.values[x], &self.values[g]);
             }
             Op::Linear { x, w } if self.narrow_linear_back(&y, x, w) => {}
             Op::Linear { x, w } => self.linear_back(&y, x, w),
             Op::LinearOnto { x, w, onto } => {
                 self.linear_back(&y, x, w);
                 self.pass(onto, &y);
+            }
+            Op::LinearBias { .. }
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. } => {
+                self.with_rows_back(&y);
+            }
+            Op::Dropout { x, rate, place } => self.dropout_back(&y, x, rate, place),
+            Op::Affine { x, scale, .. } => {
+                self.ready(x);
+                let x = self.get(x).all();
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                slices::axpy(&mut before[x], scale as f32, &dy[..y.shape.len()]);
+            }
+            Op::Reshape(x) => {
+                self.ready(x);
+                let x = self.get(x);
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                for (r, dy) in dy[..y.shape.len()].chunks_exact(x.shape.cols).enumerate() {
+                    slices::add_into(&mut before[x.row(r)], dy);
+                }
             }
             Op::RmsNorm(x) => {
                 let add = self.touch_all([x]);
