@@ -6,6 +6,7 @@ use microgpt::config::Config;
 use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
 use microgpt::norm::Norm;
+use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
 use microgpt::train::Trainer;
@@ -22,19 +23,22 @@ fn allocations(f: impl FnOnce()) -> u64 {
 #[test]
 fn a_step_allocates_nothing() {
     for (n_embd, block_size) in [(16, 16), (32, 8), (24, 16), (128, 16)] {
-        check_steps(&Config { n_embd, block_size, ..Config::default() });
+        step_of(Config { n_embd, block_size, ..Config::default() });
     }
     for &norm in Norm::ALL {
         let parts =
             Config { norm, bias: true, tied: true, final_norm: true, dropout: 0.1, ..Config::default() };
-        check_steps(&parts);
-        check_steps(&Config { qk_norm: norm != Norm::None, residual_scale: 0.5, ..parts });
+        step_of(parts.clone());
+        step_of(Config { qk_norm: norm != Norm::None, residual_scale: 0.5, ..parts });
+    }
+    for &optimizer in OptimizerKind::ALL {
+        step_of(Config { optimizer, weight_decay: 0.1, grad_clip: 0.1, ema: 0.9, ..Config::default() });
     }
 }
 
-fn check_steps(config: &Config) {
+fn step_of(config: Config) {
     let mut corpus = names();
-    let config = Config { steps: 40, ..config.clone() };
+    let config = Config { steps: 40, ..config };
     let mut trainer =
         Trainer::<f32>::new(config.clone(), corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
     let mut batch = Batch::default();
