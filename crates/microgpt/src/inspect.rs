@@ -260,12 +260,18 @@ impl Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::choices::Choice;
+    use crate::norm::Norm;
     use crate::{Config, corpus::Corpus, documents::Documents, rng::Rng, train::Trainer};
 
     fn trained() -> (Trainer<f64>, Batch) {
+        trained_as(Config::default())
+    }
+
+    fn trained_as(config: Config) -> (Trainer<f64>, Batch) {
         let mut corpus = Corpus::new(Documents::from_lines("abcab\ncab".into()).unwrap());
         let mut trainer = Trainer::new(
-            Config { zero_init: false, init_std: 0.5, lr: 0.0, ..Config::default() },
+            Config { zero_init: false, init_std: 0.2, lr: 0.0, ..config },
             corpus.tokenizer.vocab_size(),
             &mut Rng::new(3),
         )
@@ -279,7 +285,15 @@ mod tests {
     /// A number's gradient is the sum over all that used it of their gradient times the local derivative.
     #[test]
     fn why_agrees_with_backward_for_every_number() {
-        let (trainer, batch) = trained();
+        let norms =
+            Norm::ALL.iter().map(|&norm| Config { norm, bias: true, dropout: 0.2, ..Config::default() });
+        for config in norms.chain([Config { qk_norm: true, residual_scale: 0.5, ..Config::default() }]) {
+            why_agrees(trained_as(config));
+        }
+        why_agrees(trained());
+    }
+
+    fn why_agrees((trainer, batch): (Trainer<f64>, Batch)) {
         let engine: &dyn Engine = &*trainer.engine;
         let nodes = engine.nodes();
         let mut expected: Vec<Vec<f64>> = nodes.iter().map(|n| vec![0.0; n.shape.len()]).collect();

@@ -1,6 +1,7 @@
 //! Against PyTorch's numbers, which the scripts in `tests/interop` have recorded. One module a topic.
 
 mod activation;
+mod block;
 mod golden;
 mod norm;
 mod optim;

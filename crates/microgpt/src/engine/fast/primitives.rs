@@ -35,6 +35,7 @@ impl Tape {
         }
         let b = self.get(b);
         let others = if of_params { &*self.params } else { &*self.values };
+        let sums = if of_params { self.param_grads.at(b.all()) } else { &mut [] };
         let (before, after) = self.grads.split_at_mut(y.start);
         for r in 0..y.shape.rows {
             for c in 0..y.shape.cols {
@@ -42,7 +43,7 @@ impl Tape {
                 let (da, db) = local(self.values[i], others[j]);
                 before[i] += da * g;
                 if of_params {
-                    self.param_grads[j] += db * g;
+                    sums[j - b.start] += db * g;
                 } else {
                     before[j] += db * g;
                 }
