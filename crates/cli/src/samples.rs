@@ -3,7 +3,7 @@
 use anyhow::Result;
 use microgpt::Config;
 use microgpt::documents::DataMode;
-use microgpt::model::gpt::Gpt;
+use microgpt::model::Model;
 use microgpt::real::Real;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
@@ -13,7 +13,7 @@ use microgpt::token::Tokenizer;
 /// What the samples are of.
 pub(crate) struct Writer<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) model: &'a Gpt,
+    pub(crate) model: &'a Model,
     pub(crate) tokenizer: &'a Tokenizer,
 }
 

@@ -28,6 +28,7 @@ pub mod matmul;
 pub mod norm;
 pub mod orthogonal;
 pub mod peak;
+pub mod recurrent;
 pub mod sample;
 pub mod sgd;
 pub mod slices;

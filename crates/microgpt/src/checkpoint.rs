@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::layout::Matrix;
-use crate::model::gpt::Gpt;
+use crate::model::Model;
 use crate::optim;
 use crate::real::Real;
 use crate::rng::RngState;
@@ -31,10 +31,10 @@ impl<R: Real> Checkpoint<R> {
     ///
     /// # Errors
     /// Settings that cannot be, an alphabet that is none, or slices of another length than the model's.
-    pub fn model(&self) -> Result<Gpt, Error> {
+    pub fn model(&self) -> Result<Model, Error> {
         self.config.validate().map_err(|error| Error::checkpoint(error.to_string()))?;
         let tokenizer = self.tokenizer()?;
-        let model = Gpt::new(&self.config, tokenizer.vocab_size());
+        let model = Model::new(&self.config, tokenizer.vocab_size());
         let (expected, found): (_, Vec<&str>) =
             (optim::remembers(&self.config), self.memory.iter().map(|(name, _)| *name).collect());
         if expected != found {

@@ -4,6 +4,7 @@ use crate::activation::{Activation, Named};
 use crate::choices::{Choice, nearest};
 use crate::documents::DataMode;
 use crate::error::Error;
+use crate::family::Family;
 use crate::norm::{Norm, NormPlace};
 use crate::optimizer::OptimizerKind;
 use crate::real::EngineKind;
@@ -177,6 +178,8 @@ macro_rules! knobs {
 
 knobs! {
     "model" {
+        /// Which model: the transformer, or one of its ancestors
+        model: Family = Family::Gpt,
         /// Layers: how many times the tokens look around and think
         n_layer: usize = 1,
         /// Heads of attention in a layer; must divide n_embd
@@ -185,6 +188,8 @@ knobs! {
         n_embd: usize = 16,
         /// The longest context: how many tokens the model sees at once
         block_size: usize = 8,
+        /// mlp: how many tokens it sees, the present one among them
+        context: usize = 3,
         /// The MLP's function, by name or as a formula of x, and of g if it is to have a gate
         activation: Activation = Named::SquaredRelu.into(),
         /// Numbers inside the MLP; 0: four times n_embd
@@ -295,9 +300,17 @@ impl Config {
                 Err(Error::config(format!("{name}: expected {expected}, found {found}")))
             }
         };
-        for name in
-            ["n_layer", "n_head", "n_embd", "block_size", "steps", "batch_size", "eval_every", "eval_size"]
-        {
+        for name in [
+            "n_layer",
+            "n_head",
+            "n_embd",
+            "block_size",
+            "context",
+            "steps",
+            "batch_size",
+            "eval_every",
+            "eval_size",
+        ] {
             check(self.get(name).as_deref() != Some("0"), name, "at least 1")?;
         }
         check(
@@ -306,7 +319,7 @@ impl Config {
             "a power of two, or 0",
         )?;
         check(
-            self.n_embd.is_multiple_of(self.n_head),
+            self.model != Family::Gpt || self.n_embd.is_multiple_of(self.n_head),
             "n_embd",
             &format!("a multiple of n_head ({})", self.n_head),
         )?;
@@ -318,6 +331,17 @@ impl Config {
         )?;
         check(self.residual_scale > 0.0, "residual_scale", "more than 0")?;
         check((0.0..1.0).contains(&self.dropout), "dropout", "at least 0 and less than 1")?;
+        check(
+            self.model != Family::Mlp || !self.activation.gated(),
+            "activation",
+            "a function of x alone, as model is mlp",
+        )?;
+        check(
+            self.model != Family::BigramCounts || self.grad_clip == 0.0,
+            "grad_clip",
+            "0.0, as model is bigram_counts",
+        )?;
+        check(self.context <= 1 << 16, "context", "at most 65,536")?;
         check(self.mlp_hidden <= 1 << 24, "mlp_hidden", "at most 16,777,216")?;
         check(self.init_std >= 0.0, "init_std", "at least 0")?;
         check(self.lr >= 0.0, "lr", "at least 0")?;
@@ -353,8 +377,11 @@ impl Config {
         if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
     }
 
-    /// The learning rate of step `step`, counted from 0.
+    /// The learning rate of step `step`, counted from 0. Counting has but one: 1.
     pub fn rate(&self, step: usize) -> f64 {
+        if self.model == Family::BigramCounts {
+            return 1.0;
+        }
         let &Config { lr, steps, warmup, lr_end, wsd_decay, .. } = self;
         Course { lr, steps, warmup, lr_end, wsd_decay }.rate(self.schedule, step)
     }
@@ -423,6 +450,18 @@ mod tests {
             error(still, "nesterov", "true"),
             "nesterov: expected false, as momentum is 0, found true"
         );
+        let mlp = &mut Config { model: Family::Mlp, n_embd: 10, ..Config::default() };
+        assert_eq!(
+            error(mlp, "activation", "g * x"),
+            "activation: expected a function of x alone, as model is mlp, found g * x"
+        );
+        let counts = &mut Config { model: Family::BigramCounts, ..Config::default() };
+        assert_eq!(
+            error(counts, "grad_clip", "1"),
+            "grad_clip: expected 0.0, as model is bigram_counts, found 1.0"
+        );
+        assert_eq!(error(&mut config, "context", "0"), "context: expected at least 1, found 0");
+        config.context = 3;
         let found = error(&mut config, "activation", "rleu");
         assert!(found.starts_with("activation: expected one of squared_relu, relu, "), "{found}");
         assert!(found.ends_with("found \"rleu\" (did you mean relu?)"), "{found}");

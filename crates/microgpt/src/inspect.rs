@@ -1,6 +1,7 @@
 //! Everything that is computed can be looked at: by name, and back to where it came from.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Segment};
+use crate::cell::{Cell, Channel};
 use crate::layout::Layout;
 use crate::real::{Real, pow};
 use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
@@ -200,6 +201,16 @@ impl Look<'_> {
                 let cols = 0..self.shape(w).cols;
                 ("sum(w * x)", self.products(cols.map(|c| ((w, col, c), (x, row, c)))))
             }
+            Op::Window { x, .. } => {
+                let cols = self.shape(x).cols;
+                let from = self.earlier(row, col / cols);
+                let operand = from.map(|from| self.operand(x, from, col % cols, 1.0));
+                ("x of this row, or of one before it", operand.into_iter().collect())
+            }
+            Op::Recur { x, u, c, cell, slot } => {
+                let before = self.state_before(tensor, slot, row);
+                (formula_of(cell), self.cell_operands([x, u, c], cell, before, row, col))
+            }
             Op::LinearOnto { x, w, onto } => {
                 let cols = 0..self.shape(w).cols;
                 let mut operands = self.products(cols.map(|c| ((w, col, c), (x, row, c))));
@@ -249,6 +260,64 @@ impl Look<'_> {
         }
     }
 
+    /// The segment that `row` belongs to.
+    fn segment(&self, row: usize) -> Option<&Segment> {
+        self.batch.segments.iter().find(|s| (s.start..s.start + s.len).contains(&row))
+    }
+
+    /// The row of what is remembered that stands `back` before `row`, if it is of the same document.
+    fn earlier(&self, row: usize, back: usize) -> Option<usize> {
+        let segment = self.segment(row)?;
+        let first = if self.batch.decoding { segment.memory } else { segment.start };
+        Some(first + (segment.past + row - segment.start).checked_sub(back)?)
+    }
+
+    /// Which tensor has the state before that of `row`, and in which row; none before a document's first.
+    fn state_before(&self, states: Id, slot: usize, row: usize) -> Option<(Id, usize)> {
+        let segment = self.segment(row)?;
+        if row > segment.start {
+            return Some((states, row - 1));
+        }
+        let remembered = |node: &&Node| matches!(node.op, Op::Remember { slot: s, .. } if s == slot);
+        let memory = self.nodes.iter().find(remembered)?;
+        Some((memory.id, segment.memory + segment.past.checked_sub(1)?))
+    }
+
+    /// What channel `j` of the state of `row` follows from.
+    fn cell_operands(
+        &self,
+        [x, u, c]: [Id; 3],
+        cell: Cell,
+        before: Option<(Id, usize)>,
+        row: usize,
+        j: usize,
+    ) -> Vec<Operand> {
+        let channels = self.shape(u).cols;
+        let h = |i: usize| before.map_or(0.0, |(id, row)| self.at(id, row, i));
+        let mut channel = Channel { x: [0.0; 3], a: [0.0; 3], h: h(j) };
+        for gate in 0..cell.gates() {
+            let o = gate * channels + j;
+            channel.x[gate] = self.at(x, row, o);
+            channel.a[gate] = self.at(c, 0, o) + (0..channels).map(|i| self.at(u, o, i) * h(i)).sum::<f64>();
+        }
+        let slopes = cell.slopes(channel);
+        let mut operands = Vec::new();
+        for gate in 0..cell.gates() {
+            let o = gate * channels + j;
+            operands.push(self.operand(x, row, o, slopes.x[gate]));
+            operands.push(self.operand(c, 0, o, slopes.a[gate]));
+            if let Some((states, earlier)) = before {
+                for i in 0..channels {
+                    operands.push(self.operand(u, o, i, slopes.a[gate] * h(i)));
+                    operands.push(self.operand(states, earlier, i, slopes.a[gate] * self.at(u, o, i)));
+                }
+            }
+        }
+        let own = before.filter(|_| slopes.h != 0.0);
+        operands.extend(own.map(|(states, earlier)| self.operand(states, earlier, j, slopes.h)));
+        operands
+    }
+
     /// Which rows of keys and values the token at `row` sees: the first, and how many.
     fn context(&self, row: usize) -> Option<(usize, usize)> {
         let segment = self.batch.segments.iter().find(|s| (s.start..s.start + s.len).contains(&row))?;
@@ -257,10 +326,18 @@ impl Look<'_> {
     }
 }
 
+fn formula_of(cell: Cell) -> &'static str {
+    match cell {
+        Cell::Rnn => "tanh(x + sum(u * h before) + c)",
+        Cell::Gru => "(1 - z) n + z h before; r, z and n of x and of sum(u * h before) + c",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::choices::Choice;
+    use crate::family::Family;
     use crate::norm::Norm;
     use crate::{Config, corpus::Corpus, documents::Documents, rng::Rng, train::Trainer};
 
@@ -290,6 +367,15 @@ mod tests {
         for config in norms.chain([Config { qk_norm: true, residual_scale: 0.5, ..Config::default() }]) {
             why_agrees(trained_as(config));
         }
+        for &model in Family::ALL.iter().filter(|&&model| model != Family::BigramCounts) {
+            why_agrees(trained_as(Config {
+                model,
+                n_layer: 2,
+                n_embd: 4,
+                dropout: 0.2,
+                ..Config::default()
+            }));
+        }
         why_agrees(trained());
     }
 
@@ -299,7 +385,8 @@ mod tests {
         let mut expected: Vec<Vec<f64>> = nodes.iter().map(|n| vec![0.0; n.shape.len()]).collect();
         expected[find(engine, "loss").unwrap().id.0 as usize][0] = 1.0;
         for node in nodes.iter().rev() {
-            for place in 0..node.shape.len() {
+            // From last to first: a state is computed from those before it.
+            for place in (0..node.shape.len()).rev() {
                 let (row, col) = (place / node.shape.cols, place % node.shape.cols);
                 let why = why(engine, &batch, node.id, row, col);
                 let g = expected[node.id.0 as usize][place];

@@ -1,5 +1,7 @@
 //! Names and shapes of the one flat slice that holds all parameters.
 
+use crate::cell::Cell;
+use crate::family::Family;
 use crate::norm::{Norm, NormPlace};
 pub use crate::op::Kind;
 use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
@@ -51,7 +53,20 @@ impl Layout {
     /// The parameters of this model over an alphabet of `vocab_size` tokens.
     pub fn new(config: &Config, vocab_size: usize) -> Layout {
         let mut layout = Layout { matrices: Vec::new() };
-        let (c, v, norm) = (config.n_embd, vocab_size, config.norm);
+        let (v, std) = (vocab_size, config.init_std);
+        match config.model {
+            Family::Gpt => layout.gpt(config, v),
+            Family::BigramCounts => layout.push("counts".into(), [v, v], Kind::Count, Begin::All(0.0)),
+            Family::Bigram => layout.push("bigram".into(), [v, v], Kind::Embedding, Begin::Normal(std)),
+            Family::Mlp => layout.context_mlp(config, v),
+            Family::Rnn => layout.recurrent(config, v, Cell::Rnn),
+            Family::Gru => layout.recurrent(config, v, Cell::Gru),
+        }
+        layout
+    }
+
+    fn gpt(&mut self, config: &Config, v: usize) {
+        let (layout, c, norm) = (self, config.n_embd, config.norm);
         let std = config.init_std;
         layout.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(std));
         layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
@@ -67,7 +82,37 @@ impl Layout {
         if config.final_norm {
             layout.norm("final_norm", norm, c);
         }
-        layout
+    }
+
+    /// Embeddings of `context` tokens, hidden layers, logits. Without a norm, sizes must be right from the beginning:
+    /// embeddings are drawn at 1, and a map such that its outputs are as large as its inputs; the logits' at `init_std`.
+    fn context_mlp(&mut self, config: &Config, v: usize) {
+        let (c, hidden) = (config.n_embd, config.hidden());
+        self.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(1.0));
+        for i in 0..config.n_layer {
+            let inputs = if i == 0 { config.context * c } else { hidden };
+            self.with_bias(&format!("layer{i}.mlp_fc1"), [hidden, inputs], (inputs as f64).powf(-0.5));
+        }
+        self.with_bias("lm_head", [v, hidden], config.init_std);
+    }
+
+    /// Embeddings, layers of a cell, logits; drawn as those of the MLP.
+    fn recurrent(&mut self, config: &Config, v: usize, cell: Cell) {
+        let c = config.n_embd;
+        self.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(1.0));
+        if !config.tied {
+            self.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(config.init_std));
+        }
+        for i in 0..config.n_layer {
+            for name in ["cell_w", "cell_u"] {
+                self.with_bias(&format!("layer{i}.{name}"), [cell.gates() * c, c], (c as f64).powf(-0.5));
+            }
+        }
+    }
+
+    fn with_bias(&mut self, name: &str, shape: [usize; 2], std: f64) {
+        self.push(name.into(), shape, Kind::Weight, Begin::Normal(std));
+        self.push(format!("{name}_bias"), [1, shape[0]], Kind::Bias, Begin::All(0.0));
     }
 
     /// Layer `i`: maps that are computed as one stand one after the other, and so do their biases.

@@ -3,7 +3,7 @@
 //! Letters: T rows (tokens of all documents, one after the other), C channels (`n_embd`), H heads, D channels of a
 //! head (`head_dim`), V tokens of the alphabet, S the longest context. A tensor is a table, `[rows, columns]`.
 
-use crate::{activation::Activation, batch::Batch};
+use crate::{activation::Activation, batch::Batch, cell::Cell};
 use std::fmt;
 
 /// Rows and columns.
@@ -45,6 +45,8 @@ pub enum Kind {
     Gain,
     /// What is added, a number for each channel.
     Bias,
+    /// How often something was seen.
+    Count,
 }
 
 /// Which tensor of this step.
@@ -199,6 +201,26 @@ pub enum Op {
         v: Id,
         /// H.
         heads: usize,
+    },
+    /// y\[t] = x\[t], x\[t-1], ..., x\[t-width+1], side by side; 0 before t's document begins.
+    Window {
+        /// What, in decoding with all that was remembered.
+        x: Id,
+        /// How many rows.
+        width: usize,
+    },
+    /// h\[t] = cell(x\[t], u h\[t-1] + c, h\[t-1]); before a document's first row, h is 0 or what was remembered (decoding).
+    Recur {
+        /// What comes in, `[T, G C]`.
+        x: Id,
+        /// `[G C, C]`.
+        u: Id,
+        /// `[1, G C]`.
+        c: Id,
+        /// How a state follows, and G.
+        cell: Cell,
+        /// Which memory has the states.
+        slot: usize,
     },
 
     /// Composite: [`crate::tensor::Tensor::embed`].

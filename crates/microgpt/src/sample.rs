@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::model::gpt::Gpt;
+use crate::model::Model;
 use crate::real::{Real, pow};
 use crate::rng::Rng;
 use crate::tensor::{Id, Learner};
@@ -33,12 +33,12 @@ struct Lane {
 
 impl Sampler {
     /// A sampler for this engine, which makes room to remember keys and values.
-    pub fn new<R: Real>(engine: &mut dyn Learner<R>, model: &Gpt) -> Sampler {
+    pub fn new<R: Real>(engine: &mut dyn Learner<R>, model: &Model) -> Sampler {
         Sampler::with_lanes(engine, model, 1)
     }
 
     /// A sampler that can work on as many samples at once.
-    pub fn with_lanes<R: Real>(engine: &mut dyn Learner<R>, model: &Gpt, lanes: usize) -> Sampler {
+    pub fn with_lanes<R: Real>(engine: &mut dyn Learner<R>, model: &Model, lanes: usize) -> Sampler {
         let rows = model.block_size();
         engine.reserve_memory(model.memory_slots(), lanes * rows, model.n_embd());
         let order = Vec::with_capacity(lanes);
@@ -54,7 +54,7 @@ impl Sampler {
     pub fn sample<R: Real>(
         &mut self,
         engine: &mut dyn Learner<R>,
-        model: &Gpt,
+        model: &Model,
         tokenizer: &Tokenizer,
         prompt: &[u32],
         temperature: f64,
@@ -91,7 +91,7 @@ impl Sampler {
     pub fn sample_many<R: Real>(
         &mut self,
         engine: &mut dyn Learner<R>,
-        model: &Gpt,
+        model: &Model,
         tokenizer: &Tokenizer,
         prompt: &[u32],
         temperature: f64,
@@ -156,7 +156,13 @@ impl Sampler {
     }
 
     /// The logits after `new`, which comes after `past` tokens seen before.
-    fn forward<R: Real>(&mut self, engine: &mut dyn Learner<R>, model: &Gpt, new: &[u32], past: usize) -> Id {
+    fn forward<R: Real>(
+        &mut self,
+        engine: &mut dyn Learner<R>,
+        model: &Model,
+        new: &[u32],
+        past: usize,
+    ) -> Id {
         self.batch.clear();
         self.batch.decoding = true;
         self.batch.push_segment(new, past, 0);
@@ -195,7 +201,7 @@ impl Sampler {
     pub fn stream<R: Real>(
         &mut self,
         engine: &mut dyn Learner<R>,
-        model: &Gpt,
+        model: &Model,
         tokenizer: &Tokenizer,
         prompt: &[u32],
         count: usize,
@@ -229,7 +235,7 @@ impl Sampler {
     pub fn next<R: Real>(
         &mut self,
         engine: &mut dyn Learner<R>,
-        model: &Gpt,
+        model: &Model,
         new: &[u32],
         past: usize,
         temperature: f64,
@@ -243,7 +249,7 @@ impl Sampler {
 }
 
 /// Does the prompt leave room for a token?
-fn check(prompt: &[u32], model: &Gpt) -> Result<(), Error> {
+fn check(prompt: &[u32], model: &Model) -> Result<(), Error> {
     let (block_size, found) = (model.block_size(), prompt.len());
     if found >= block_size {
         return Err(Error::text(format!(

@@ -1,7 +1,7 @@
 //! The handle and its operators, and what an engine has to offer. For the letters see [`crate::op`].
 
 pub use crate::op::{Id, Index, Label, Op, Order, Shape};
-use crate::{activation::Activation, batch::Batch, real::Real, real::pow};
+use crate::{activation::Activation, batch::Batch, cell::Cell, real::Real, real::pow};
 
 /// Computes operations, one at a time and at once, and remembers them.
 pub trait Engine {
@@ -271,6 +271,32 @@ impl<'e> Tensor<'e> {
     pub fn dot(self, other: Tensor<'e>) -> Tensor<'e> {
         assert_eq!(self.shape, other.shape, "dot of {} and {}", self.shape, other.shape);
         self.op(Op::Dot(self.id, other.id), self.shape.rows, 1)
+    }
+
+    /// Beside each of `rows` rows the `width` - 1 before it of the same document, the nearest first, and 0 where there are
+    /// none: `[T, C]` to `[T, width C]`. In decoding, x is what was [remembered](Tensor::remember).
+    ///
+    /// # Panics
+    /// If the width is 0.
+    pub fn window(self, width: usize, rows: usize) -> Tensor<'e> {
+        assert!(width > 0, "a window of no rows");
+        self.op(Op::Window { x: self.id, width }, rows, width * self.shape.cols)
+    }
+
+    /// The states of a cell, `[T, C]`, of what comes in, `[T, G C]`; u `[G C, C]`, c `[1, G C]`. See [`crate::cell`].
+    ///
+    /// In decoding, they are remembered in `slot`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn recur(self, cell: Cell, u: Tensor<'e>, c: Tensor<'e>, slot: usize) -> Tensor<'e> {
+        let (wide, channels) = (self.shape.cols, u.shape.cols);
+        let fits = wide == cell.gates() * channels && u.shape.rows == wide && c.shape == Shape::new(1, wide);
+        assert!(fits, "{cell:?} over {}: u {}, c {}", self.shape, u.shape, c.shape);
+        let op = Op::Recur { x: self.id, u: u.id, c: c.id, cell, slot };
+        let states = self.op(op, self.shape.rows, channels);
+        states.remember(slot);
+        states
     }
 
     /// y = x w^T: `[T, I]` and `[O, I]` to `[T, O]`.

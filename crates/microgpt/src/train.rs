@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::engine::Precision;
 use crate::error::Error;
 use crate::exchange::{Alone, Exchange};
-use crate::model::gpt::Gpt;
+use crate::model::Model;
 use crate::optim::{Optimizer, clip};
 use crate::real::Real;
 use crate::rng::{Rng, mix};
@@ -29,7 +29,7 @@ pub struct Trainer<R: Real> {
     /// The settings.
     pub config: Config,
     /// The model.
-    pub model: Gpt,
+    pub model: Model,
     /// What computes, and holds the parameters.
     pub engine: Box<dyn Learner<R>>,
     optimiser: Optimizer<R>,
@@ -49,7 +49,7 @@ impl<R: Precision> Trainer<R> {
     /// Settings that cannot be, or a model that does not fit into memory.
     pub fn new(config: Config, vocab_size: usize, rng: &mut Rng) -> Result<Trainer<R>, Error> {
         config.validate()?;
-        let model = Gpt::new(&config, vocab_size);
+        let model = Model::new(&config, vocab_size);
         let params = model.layout.init(rng)?;
         Ok(Trainer::with_engine(config, model, R::engine(params)))
     }
@@ -82,7 +82,7 @@ impl<R: Precision> Trainer<R> {
 }
 
 impl<R: Real> Trainer<R> {
-    fn with_engine(config: Config, model: Gpt, engine: Box<dyn Learner<R>>) -> Trainer<R> {
+    fn with_engine(config: Config, model: Model, engine: Box<dyn Learner<R>>) -> Trainer<R> {
         let optimiser = Optimizer::new(&config, &model.layout, &engine.params());
         Trainer {
             config,
@@ -130,10 +130,9 @@ impl<R: Real> Trainer<R> {
             self.engine.leave_to(mix(self.config.seed, self.steps_done as u64));
             loss_now = 0.0;
             if part.rows() > 0 {
-                let logits = self.model.forward(&*self.engine, part);
-                let loss = logits.cross_entropy().id();
+                let [loss, objective] = self.model.loss(&*self.engine, part).map(|tensor| tensor.id());
                 loss_now = self.engine.number(loss, 0, 0);
-                self.engine.backward(loss);
+                self.engine.backward(objective);
             }
             loss_now = self.join(i, i + 1 == share, loss_now);
         }

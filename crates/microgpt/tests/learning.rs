@@ -7,7 +7,9 @@ use microgpt::config::Config;
 use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
 use microgpt::engine::Precision;
+use microgpt::family::Family;
 use microgpt::optimizer::OptimizerKind;
+use microgpt::real::Real;
 use microgpt::rng::Rng;
 use microgpt::schedule::Schedule;
 use microgpt::train::Trainer;
@@ -71,5 +73,46 @@ fn every_optimiser_learns() {
             let loss = last_losses::<f32>(config, 32);
             assert!(loss < 2.5, "{optimizer}, {schedule}: {loss}");
         }
+    }
+}
+
+/// Counting is what the loop does with the objective and the rule of `bigram_counts`, on both engines.
+#[test]
+fn counts_are_how_often_each_pair_was_seen() {
+    fn counts<R: Precision>(config: &Config) -> (Vec<f64>, f64) {
+        let mut trainer = Trainer::<R>::new(config.clone(), 4, &mut Rng::new(1)).unwrap();
+        let mut batch = Batch::default();
+        batch.push_document(&[3, 0, 1, 0, 1, 3], 9);
+        batch.push_document(&[3, 2, 3], 9);
+        for _ in 0..5 {
+            trainer.step(&batch).unwrap();
+        }
+        let counts = trainer.params().iter().map(|n| n.to_f64()).collect();
+        (counts, trainer.loss(&batch))
+    }
+    // From a, b, c and BOS to each of them, in one batch: rows are what comes first.
+    let once = [[0, 2, 0, 0], [1, 0, 0, 1], [0, 0, 0, 1], [1, 0, 1, 0]];
+    let expected: Vec<f64> = once.as_flattened().iter().map(|&n| f64::from(5 * n)).collect();
+    let surprise = |seen: f64, all: f64| -((seen + 1.0) / (all + 4.0)).ln();
+    let sum = 2.0 * surprise(10.0, 10.0) + surprise(5.0, 5.0) + 4.0 * surprise(5.0, 10.0);
+    // Whatever is said of learning: there is none.
+    for micro_batches in [1, 2] {
+        let config =
+            Config { model: Family::BigramCounts, micro_batches, lr: 0.3, weight_decay: 0.1, ..relu(9) };
+        for (counts, loss) in [counts::<f64>(&config), counts::<f32>(&config)] {
+            assert_eq!(counts, expected);
+            assert!((loss - sum / 7.0).abs() < 1e-6, "{loss}, expected {}", sum / 7.0);
+        }
+    }
+}
+
+/// Each idea buys something: what sees more than one token passes by what sees one.
+#[test]
+fn every_ancestor_learns() {
+    let loss = |model| last_losses::<f32>(Config { model, n_embd: 32, ..relu(400) }, 32);
+    let [counts, bigram] = [Family::BigramCounts, Family::Bigram].map(loss);
+    assert!((counts - bigram).abs() < 0.1 && counts < 2.55, "counted {counts}, learnt {bigram}");
+    for model in [Family::Mlp, Family::Rnn, Family::Gru, Family::Gpt] {
+        assert!(loss(model) < counts - 0.05, "{model}: {}, counted {counts}", loss(model));
     }
 }

@@ -5,6 +5,7 @@ use microgpt::choices::Choice;
 use microgpt::config::Config;
 use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
+use microgpt::family::Family;
 use microgpt::norm::Norm;
 use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
@@ -30,6 +31,9 @@ fn a_step_allocates_nothing() {
             Config { norm, bias: true, tied: true, final_norm: true, dropout: 0.1, ..Config::default() };
         step_of(parts.clone());
         step_of(Config { qk_norm: norm != Norm::None, residual_scale: 0.5, ..parts });
+    }
+    for &model in Family::ALL {
+        step_of(Config { model, n_layer: 2, dropout: 0.1, ..Config::default() });
     }
     for &optimizer in OptimizerKind::ALL {
         step_of(Config { optimizer, weight_decay: 0.1, grad_clip: 0.1, ema: 0.9, ..Config::default() });

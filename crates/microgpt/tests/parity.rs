@@ -6,10 +6,12 @@ use microgpt::batch::Batch;
 use microgpt::choices::Choice;
 use microgpt::config::Config;
 use microgpt::engine::{fast::Fast, scalar::Scalar};
-use microgpt::model::gpt::Gpt;
+use microgpt::family::Family;
+use microgpt::inspect;
+use microgpt::model::Model;
 use microgpt::real::Real;
 use microgpt::rng::Rng;
-use microgpt::tensor::Learner;
+use microgpt::tensor::{Engine, Learner};
 use microgpt_kernels::level;
 use std::sync::Mutex;
 
@@ -26,13 +28,12 @@ fn batch_of(lengths: &[usize], vocab_size: usize, rng: &mut Rng) -> Batch {
 }
 
 /// Logits, loss, and the gradient of every parameter.
-fn run<R: Real>(mut engine: impl Learner<R>, model: &Gpt, batch: &Batch) -> (Vec<f64>, f64, Vec<f64>) {
+fn run<R: Real>(mut engine: impl Learner<R>, model: &Model, batch: &Batch) -> (Vec<f64>, f64, Vec<f64>) {
     engine.begin(batch);
-    let logits = model.forward(&engine, batch);
-    let loss = logits.cross_entropy().id();
-    let logits = engine.values(logits.id());
+    let [loss, objective] = model.loss(&engine, batch).map(|tensor| tensor.id());
+    let logits = engine.values(inspect::find(&engine, "logits").unwrap().id);
     let loss_now = engine.number(loss, 0, 0);
-    engine.backward(loss);
+    engine.backward(objective);
     let grads = engine.slices().1.iter().map(|g| g.to_f64()).collect();
     (logits, loss_now, grads)
 }
@@ -49,7 +50,7 @@ fn distance(found: &[f64], expected: &[f64], floor: f64) -> f64 {
 
 fn compare(config: &Config, lengths: &[usize], vocab_size: usize) {
     let mut rng = Rng::new(5);
-    let model = Gpt::new(config, vocab_size);
+    let model = Model::new(config, vocab_size);
     let batch = batch_of(lengths, vocab_size, &mut rng);
     let params: Vec<f32> = model.layout.init(&mut rng).unwrap();
     let exact = Scalar::new(params.iter().map(|&p| f64::from(p)).collect());
@@ -101,6 +102,52 @@ fn long_documents_and_wide_heads_too() {
         let config =
             Config { n_head, n_embd, block_size: 128, init_std: 0.1, zero_init: false, ..Config::default() };
         compare(&config, &[length, 5, 33], 65);
+    }
+}
+
+#[test]
+fn every_ancestor_has_the_scalar_engines_gradients() {
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for &model in Family::ALL {
+        for (n_layer, n_embd, context) in [(1, 16, 3), (2, 5, 4), (1, 33, 1), (2, 64, 9)] {
+            let config =
+                Config { model, n_layer, n_embd, n_head: 1, context, init_std: 0.3, ..Config::default() };
+            let config = Config { block_size: 16, zero_init: false, ..config };
+            for (lengths, vocab_size) in
+                [(&[7][..], 27), (&[1], 2), (&[16, 1, 3], 33), (&[1, 5, 16, 2, 8], 16)]
+            {
+                compare(&config, lengths, vocab_size);
+            }
+        }
+    }
+}
+
+/// What the fast engine decodes, several documents at once and some tokens at a time, is what it computes of the whole.
+#[test]
+fn every_ancestor_decodes_what_it_has_learnt() {
+    for &model in Family::ALL {
+        let config = Config { model, n_layer: 2, block_size: 9, init_std: 0.5, ..Config::default() };
+        let model = Model::new(&config, 7);
+        let mut engine = Fast::new(model.layout.init(&mut Rng::new(1)).unwrap());
+        let whole = batch_of(&[9, 6], 7, &mut Rng::new(2));
+        engine.begin(&whole);
+        let logits = model.forward(&engine, &whole).id();
+        let expected = engine.values(logits);
+        engine.reserve_memory(model.memory_slots(), 20, model.n_embd());
+        for pieces in [[0, 4, 5, 6], [0, 1, 3, 6]] {
+            for piece in pieces.windows(2) {
+                let mut batch = Batch { decoding: true, ..Batch::default() };
+                for (start, memory) in [(0, 11), (9, 0)] {
+                    batch.push_segment(&whole.tokens[start + piece[0]..start + piece[1]], piece[0], memory);
+                }
+                engine.begin(&batch);
+                let logits = model.forward(&engine, &batch).id();
+                let found = engine.values(logits);
+                let rows = |start: usize| &expected[(start + piece[0]) * 7..(start + piece[1]) * 7];
+                let error = distance(&found, &[rows(0), rows(9)].concat(), 0.0);
+                assert!(error < 1e-5, "{config:?} {piece:?}: {error:e}");
+            }
+        }
     }
 }
 

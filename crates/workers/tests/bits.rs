@@ -2,6 +2,7 @@
 
 use microgpt::choices::Choice;
 use microgpt::engine::Precision;
+use microgpt::family::Family;
 use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
@@ -73,6 +74,17 @@ fn the_fast_engines_bits_are_those_of_one_worker() {
 #[test]
 fn the_scalar_engines_bits_are_those_of_one_worker() {
     compare::<f64>(&[(1, 2, 8), (2, 1, 5)], &[2, 4, 8]);
+}
+
+#[test]
+fn an_ancestors_bits_are_those_of_one_worker() {
+    let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
+    for &model in Family::ALL {
+        let config = Config { model, micro_batches: 4, block_size: 16, steps: 7, ..Config::default() };
+        let one = trained::<f32>(&config, 1, ragged, false);
+        assert!(one == trained::<f32>(&config, 2, ragged, false), "{model}");
+        assert!(one == trained::<f32>(&config, 4, ragged, true), "{model}");
+    }
 }
 
 /// What falls out of a document does not depend on who works on it, nor on what stands before it in a part.

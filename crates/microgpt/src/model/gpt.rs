@@ -5,14 +5,13 @@ use crate::config::Config;
 use crate::layout::Layout;
 use crate::model::layer::Layer;
 use crate::model::norm::NormAt;
+use crate::model::{Network, param};
 use crate::norm::Norm;
 use crate::tensor::{Engine, Shape, Tensor};
 
-/// A GPT: what stands where in the flat slice of parameters, and what is computed with it.
-#[derive(Debug, Clone)]
+/// A GPT.
+#[derive(Debug)]
 pub struct Gpt {
-    /// Names and places of all parameters.
-    pub layout: Layout,
     wte: (usize, Shape),
     wpe: (usize, Shape),
     lm_head: (usize, Shape),
@@ -25,49 +24,27 @@ pub struct Gpt {
 }
 
 impl Gpt {
-    /// The model of these settings over an alphabet of `vocab_size` tokens.
-    pub fn new(config: &Config, vocab_size: usize) -> Gpt {
-        let layout = Layout::new(config, vocab_size);
-        let find = |name: &str| {
-            let matrix = layout.find(name).expect("a matrix of the layout");
-            (matrix.offset, matrix.shape)
-        };
-        let norm = |name| NormAt::new(&layout, config.norm, None, name);
+    /// The model of these settings.
+    ///
+    /// # Panics
+    /// If the layout is another model's.
+    pub fn new(config: &Config, layout: &Layout) -> Gpt {
+        let norm = |name| NormAt::new(layout, config.norm, None, name);
         Gpt {
-            wte: find("wte"),
-            wpe: find("wpe"),
-            lm_head: find(if config.tied { "wte" } else { "lm_head" }),
+            wte: param(layout, "wte"),
+            wpe: param(layout, "wpe"),
+            lm_head: param(layout, if config.tied { "wte" } else { "lm_head" }),
             embed: config.embd_norm && config.norm == Norm::RmsNorm,
             embd_norm: config.embd_norm.then(|| norm("embd_norm")),
             dropout: config.dropout,
-            layers: (0..config.n_layer).map(|i| Layer::new(config, &layout, i)).collect(),
+            layers: (0..config.n_layer).map(|i| Layer::new(config, layout, i)).collect(),
             final_norm: config.final_norm.then(|| norm("final_norm")),
-            layout,
         }
     }
+}
 
-    /// How many memories decoding needs: the keys and the values of each layer.
-    pub fn memory_slots(&self) -> usize {
-        2 * self.layers.len()
-    }
-
-    /// V: how many tokens there are.
-    pub fn vocab_size(&self) -> usize {
-        self.wte.1.rows
-    }
-
-    /// C: how many numbers describe a token.
-    pub fn n_embd(&self) -> usize {
-        self.wte.1.cols
-    }
-
-    /// How many positions there are.
-    pub fn block_size(&self) -> usize {
-        self.wpe.1.rows
-    }
-
-    /// The logits of each row's next token, `[T, V]`.
-    pub fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
+impl Network for Gpt {
+    fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
         let [wte, wpe, lm_head] =
             [self.wte, self.wpe, self.lm_head].map(|(offset, shape)| Tensor::param(engine, offset, shape));
         let mut x = if self.embed {
@@ -84,6 +61,11 @@ impl Gpt {
         if let Some(norm) = &self.final_norm {
             x = norm.forward(engine, x);
         }
-        x.linear(lm_head).named(None, "logits")
+        x.linear(lm_head)
+    }
+
+    /// The keys and the values of each layer.
+    fn memory_slots(&self) -> usize {
+        2 * self.layers.len()
     }
 }

@@ -18,9 +18,22 @@ impl Linear {
     /// # Panics
     /// If the layout has no such matrices, or they do not stand one after the other.
     pub fn new(layout: &Layout, layer: usize, names: &[&str]) -> Linear {
-        let find = |name: &str, end: &str| layout.find(&format!("layer{layer}.{name}{end}"));
+        let names: Vec<String> = names.iter().map(|name| format!("layer{layer}.{name}")).collect();
+        Linear::join(layout, &names)
+    }
+
+    /// The map by the matrix of this whole name.
+    ///
+    /// # Panics
+    /// If the layout has no such matrix.
+    pub fn named(layout: &Layout, name: &str) -> Linear {
+        Linear::join(layout, &[name.to_string()])
+    }
+
+    fn join(layout: &Layout, names: &[String]) -> Linear {
+        let find = |name: &str, end: &str| layout.find(&format!("{name}{end}"));
         let matrix = |name: &str| find(name, "").expect("a matrix of the layout");
-        let (first, bias) = (matrix(names[0]), find(names[0], "_bias").map(|bias| bias.offset));
+        let (first, bias) = (matrix(&names[0]), find(&names[0], "_bias").map(|bias| bias.offset));
         let rows = names.iter().fold(0, |rows, name| {
             let (matrix, own) = (matrix(name), find(name, "_bias").map(|bias| bias.offset));
             assert_eq!(matrix.offset, first.offset + rows * first.shape.cols, "{names:?} stand together");

@@ -11,6 +11,7 @@ pub mod muon;
 pub mod sgd;
 
 use crate::config::Config;
+use crate::family::Family;
 use crate::layout::{Kind, Layout, Matrix};
 use crate::optimizer::OptimizerKind;
 use crate::real::Real;
@@ -55,8 +56,23 @@ pub struct Part<'a, R> {
     pub decay: f64,
 }
 
+/// The settings as the rule takes them: those of the run, but counting is plain gradient descent and nothing else.
+fn rule(config: &Config) -> Config {
+    match config.model {
+        Family::BigramCounts => Config {
+            optimizer: OptimizerKind::Sgd,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            ..config.clone()
+        },
+        _ => config.clone(),
+    }
+}
+
 /// What the optimiser of such a run remembers: `m`, `v`, `ema`, each as long as the parameters.
 pub fn remembers(config: &Config) -> Vec<&'static str> {
+    let config = rule(config);
     let mut names = match config.optimizer {
         OptimizerKind::Adam | OptimizerKind::AdamW | OptimizerKind::Muon => vec!["m", "v"],
         OptimizerKind::Lion => vec!["m"],
@@ -77,6 +93,7 @@ fn decays(matrix: &Matrix) -> bool {
 impl<R: Real> Optimizer<R> {
     /// For the parameters of this layout, which begin as `params`.
     pub fn new(config: &Config, layout: &Layout, params: &[R]) -> Optimizer<R> {
+        let config = rule(config);
         let mut pieces: Vec<Piece> = Vec::new();
         for matrix in layout.matrices() {
             let whole = config.optimizer == OptimizerKind::Muon && muon::takes(matrix);
@@ -89,11 +106,11 @@ impl<R: Real> Optimizer<R> {
                 _ => pieces.push(Piece { range: matrix.range(), decays, whole }),
             }
         }
-        let names = remembers(config);
+        let names = remembers(&config);
         let zeros = |name| vec![R::default(); if names.contains(&name) { layout.len() } else { 0 }];
         let (mean, square) = (zeros("m"), zeros("v"));
         let average = if config.ema > 0.0 { params.to_vec() } else { Vec::new() };
-        Optimizer { config: config.clone(), pieces, mean, square, average, spare: muon::Spare::default() }
+        Optimizer { config, pieces, mean, square, average, spare: muon::Spare::default() }
     }
 
     /// What it remembers, each with its name, in the order of [`remembers`].

@@ -2,6 +2,7 @@
 
 use super::{CHANCE, Check, Proof, TOLERANCE, named};
 use crate::engine::fast::Fast;
+use crate::inspect;
 use crate::layout::Layout;
 use crate::real::Real;
 use crate::tensor::Learner;
@@ -32,10 +33,10 @@ impl Proof<'_> {
     fn run<R: Real>(&self, mut engine: impl Learner<R>) -> Outcome {
         engine.begin(&self.batch);
         engine.leave_to(CHANCE);
-        let logits = self.model.forward(&engine, &self.batch);
-        let loss = logits.cross_entropy().id();
-        let (logits, loss_now) = (engine.values(logits.id()), engine.number(loss, 0, 0));
-        engine.backward(loss);
+        let [loss, objective] = self.model.loss(&engine, &self.batch).map(|tensor| tensor.id());
+        let logits = inspect::find(&engine, "logits").expect("every model has logits").id;
+        let (logits, loss_now) = (engine.values(logits), engine.number(loss, 0, 0));
+        engine.backward(objective);
         let grads = engine.slices().1.iter().map(|g| g.to_f64()).collect();
         Outcome { logits, loss: loss_now, grads }
     }

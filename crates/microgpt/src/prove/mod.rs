@@ -4,14 +4,14 @@
 //! The weights are drawn anew and larger than a model begins with, so that nothing hides behind a zero (a matrix that
 //! begins with zeros keeps the gradients before it at zero, and a wrong one looks right).
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Segment};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::engine::Precision;
 use crate::engine::scalar::{Fault, Scalar};
 use crate::error::Error;
-use crate::layout::Begin;
-use crate::model::gpt::Gpt;
+use crate::layout::{Begin, Kind};
+use crate::model::Model;
 use crate::real::EngineKind;
 use crate::rng::Rng;
 use crate::tensor::{Engine, Learner};
@@ -58,7 +58,7 @@ impl Report {
 /// What is being proved, and on what.
 struct Proof<'a> {
     config: &'a Config,
-    model: Gpt,
+    model: Model,
     batch: Batch,
     params: Vec<f64>,
     fault: Option<Fault>,
@@ -88,7 +88,7 @@ pub fn prove(
 impl<'a> Proof<'a> {
     fn new(config: &'a Config, corpus: &mut Corpus, fault: Option<Fault>) -> Result<Proof<'a>, Error> {
         config.validate()?;
-        let model = Gpt::new(config, corpus.tokenizer.vocab_size());
+        let model = Model::new(config, corpus.tokenizer.vocab_size());
         let mut batch = Batch::default();
         corpus.fill(&mut batch, 0, 3, config.block_size);
         let mut rng = Rng::new(config.seed);
@@ -98,7 +98,8 @@ impl<'a> Proof<'a> {
                 Begin::Normal(_) => (0.0, 1.0 / (m.shape.cols as f64).sqrt()),
                 Begin::All(x) => (x, 0.3),
             };
-            (0..m.shape.len()).map(|_| mean + rng.gauss(std)).collect::<Vec<f64>>()
+            let number = |x: f64| if m.kind == Kind::Count { x.abs() } else { x };
+            (0..m.shape.len()).map(|_| number(mean + rng.gauss(std))).collect::<Vec<f64>>()
         });
         let params = params.collect();
         Ok(Proof { config, model, batch, params, fault })
@@ -112,11 +113,12 @@ impl<'a> Proof<'a> {
         engine
     }
 
-    fn loss(&self, engine: &mut Scalar) -> f64 {
+    /// What is descended on.
+    fn objective(&self, engine: &mut Scalar) -> f64 {
         engine.begin(&self.batch);
         engine.leave_to(CHANCE);
-        let loss = self.model.forward(engine, &self.batch).cross_entropy().id();
-        engine.number(loss, 0, 0)
+        let [_, objective] = self.model.loss(engine, &self.batch).map(|tensor| tensor.id());
+        engine.number(objective, 0, 0)
     }
 
     fn logits(&self, engine: &mut Scalar, batch: &Batch) -> Vec<f64> {
@@ -130,8 +132,8 @@ impl<'a> Proof<'a> {
         let mut engine = self.engine();
         engine.begin(&self.batch);
         engine.leave_to(CHANCE);
-        let loss = self.model.forward(&engine, &self.batch).cross_entropy().id();
-        engine.backward(loss);
+        let [_, objective] = self.model.loss(&engine, &self.batch).map(|tensor| tensor.id());
+        engine.backward(objective);
         let grads = engine.slices().1.to_vec();
         let total = self.params.len();
         let mut checks = Vec::new();
@@ -155,7 +157,7 @@ impl<'a> Proof<'a> {
                 for h in [1e-5, 1e-6, 1e-7] {
                     let mut at = |x: f64| {
                         engine.slices().0[i] = x;
-                        self.loss(&mut engine)
+                        self.objective(&mut engine)
                     };
                     let difference = (at(self.params[i] + h) - at(self.params[i] - h)) / (2.0 * h);
                     engine.slices().0[i] = self.params[i];
@@ -211,22 +213,26 @@ impl<'a> Proof<'a> {
         check
     }
 
-    /// Token by token, with the keys and values remembered, gives the logits of all tokens at once.
+    /// Token by token, or two at a time, with what came before remembered, gives the logits of all tokens at once.
     fn decoding(&self) -> Check {
         let mut engine = self.engine();
         let v = self.model.vocab_size();
         let whole = self.logits(&mut engine, &self.batch);
         engine.reserve_memory(self.model.memory_slots(), self.model.block_size(), self.model.n_embd());
         let mut check = named("decoding equals the full pass");
-        for segment in &self.batch.segments {
-            for p in 0..segment.len {
-                let mut one = Batch { decoding: true, ..Batch::default() };
-                one.push_segment(&[self.batch.tokens[segment.start + p]], p, 0);
-                let logits = self.logits(&mut engine, &one);
-                let expected = &whole[(segment.start + p) * v..][..v];
-                for (found, expected) in logits.iter().zip(expected) {
-                    check.compare(*expected, *found, || format!("position {p}"));
-                }
+        let pieces = |size: usize| {
+            let of = move |&Segment { start, len, .. }: &Segment| {
+                (0..len).step_by(size).map(move |p| (start, p..len.min(p + size)))
+            };
+            self.batch.segments.iter().flat_map(of)
+        };
+        for (start, piece) in pieces(1).chain(pieces(2)) {
+            let (p, rows) = (piece.start, start + piece.start..start + piece.end);
+            let mut next = Batch { decoding: true, ..Batch::default() };
+            next.push_segment(&self.batch.tokens[rows.clone()], p, 0);
+            let logits = self.logits(&mut engine, &next);
+            for (found, expected) in logits.iter().zip(&whole[rows.start * v..rows.end * v]) {
+                check.compare(*expected, *found, || format!("position {p}"));
             }
         }
         check
@@ -291,6 +297,7 @@ mod tests {
     use crate::activation::{Activation, Named};
     use crate::choices::Choice;
     use crate::documents::Documents;
+    use crate::family::Family;
 
     fn corpus() -> Corpus {
         Corpus::new(Documents::from_lines("abacus\ncab\nb\nscuba".into()).unwrap())
@@ -332,6 +339,28 @@ mod tests {
         ] {
             let report = report(&config, None);
             assert!(report.passed(), "{config:?}: {report:#?}");
+        }
+    }
+
+    #[test]
+    fn every_ancestor_is_proved() {
+        for &model in Family::ALL {
+            for config in [small(), Config { n_layer: 2, n_embd: 6, dropout: 0.25, ..small() }] {
+                for engine in [EngineKind::Scalar, EngineKind::Fast] {
+                    let report = report(&Config { model, engine, ..config.clone() }, None);
+                    assert!(report.passed(), "{model}: {report:#?}");
+                }
+            }
+        }
+    }
+
+    /// A gradient that does not go through time.
+    #[test]
+    fn a_state_that_hears_nothing_is_found() {
+        for model in [Family::Rnn, Family::Gru] {
+            let report = report(&Config { model, n_layer: 2, ..small() }, Some(Fault::StaleKv));
+            let wrong = |name: &str| report.checks.iter().any(|check| check.name == name && !check.passed);
+            assert!(wrong("gradient of layer0.cell_u") && wrong("gradient of wte"), "{model}: {report:#?}");
         }
     }
 

@@ -3,6 +3,9 @@
 //! All combinations would be millions. Most mistakes need one setting or two that meet; so each pair is tried, with the
 //! other settings as it happens (Mandl, "Orthogonal Latin Squares", 1985, for compilers). The list is made from
 //! [`Config::knobs`]: a new variant or setting is in it as soon as it is in its list.
+//!
+//! Most settings are of the transformer and say nothing to its ancestors. So two settings count as met only where the model
+//! is that of the base, and each ancestor meets every value of every setting.
 
 use super::{Proof, Report, prove};
 use crate::config::{Config, Knob};
@@ -94,6 +97,8 @@ struct Search {
     /// Pairs of values that have met, or cannot: a square table.
     done: Vec<bool>,
     width: usize,
+    /// Which factor is the model.
+    model: Option<usize>,
 }
 
 /// Such sets that every two values that can stand together do so in one. The first is `base` itself.
@@ -106,6 +111,9 @@ pub fn pairwise(base: &Config) -> Vec<Variant> {
     let mut found = vec![search.variant(&vec![Some(0); search.factors.len()])];
     while let Some((a, b)) = search.next_pair() {
         let mut row: Row = vec![None; search.factors.len()];
+        if let Some(model) = search.model {
+            row[model] = Some(0);
+        }
         (row[a.0], row[b.0]) = (Some(a.1), Some(b.1));
         if search.config(&row).is_none() && !search.repair(&mut row) {
             search.meet(a, b);
@@ -138,7 +146,14 @@ impl Search {
             width - factor.values.len()
         };
         let starts = factors.iter().map(&mut start).collect();
-        Search { base, factors, starts, done: vec![false; width * width], width }
+        let model = factors.iter().position(|factor| factor.name == "model");
+        Search { base, factors, starts, done: vec![false; width * width], width, model }
+    }
+
+    /// Does a trial of this row show anything of two settings together?
+    fn shows(&self, row: &Row, a: usize, b: usize) -> bool {
+        let ancestor = self.model.is_some_and(|model| row[model].is_some_and(|value| value > 0));
+        !ancestor || self.model == Some(a) || self.model == Some(b)
     }
 
     fn cell(&self, a: (usize, usize), b: (usize, usize)) -> usize {
@@ -195,7 +210,8 @@ impl Search {
             let mut best = (0, 0);
             for (_, value) in self.values(i) {
                 let decided = row.iter().enumerate().filter_map(|(j, other)| Some((j, (*other)?)));
-                let new = decided.filter(|&other| !self.done[self.cell((i, value), other)]).count();
+                let shown = decided.filter(|&(j, _)| self.shows(row, i, j));
+                let new = shown.filter(|&other| !self.done[self.cell((i, value), other)]).count();
                 if new > best.0 {
                     row[i] = Some(value);
                     if self.config(row).is_some() {
@@ -211,7 +227,11 @@ impl Search {
     fn variant(&mut self, row: &Row) -> Variant {
         let decided: Vec<(usize, usize)> = row.iter().enumerate().map(|(i, v)| (i, v.unwrap_or(0))).collect();
         for (i, &a) in decided.iter().enumerate() {
-            decided[i + 1..].iter().for_each(|&b| self.meet(a, b));
+            for &b in &decided[i + 1..] {
+                if self.shows(row, a.0, b.0) {
+                    self.meet(a, b);
+                }
+            }
         }
         let changes: Vec<String> = decided
             .iter()
@@ -256,7 +276,10 @@ mod tests {
             for b in &factors[i + 1..] {
                 for (x, y) in a.values.iter().flat_map(|x| b.values.iter().map(move |y| (x, y))) {
                     pairs += 1;
-                    let met = |v: &Variant| with(&v.config, a.name, x) && with(&v.config, b.name, y);
+                    let shown =
+                        |v: &Variant| [a.name, b.name].contains(&"model") || v.config.model == base.model;
+                    let met =
+                        |v: &Variant| with(&v.config, a.name, x) && with(&v.config, b.name, y) && shown(v);
                     if !variants.iter().any(met) {
                         missing.push(format!("{}={x} {}={y}", a.name, b.name));
                     }

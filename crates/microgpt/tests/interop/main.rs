@@ -5,6 +5,7 @@ mod block;
 mod golden;
 mod norm;
 mod optim;
+mod recurrent;
 mod schedule;
 
 use golden::Table;

@@ -14,7 +14,7 @@ impl Tape {
         self.grads[stored.start] = 1.0;
         self.clock.skip();
         self.tensors[loss.0 as usize].touched = true;
-        for i in (0..self.tensors.len()).rev() {
+        for i in (0..=loss.0 as usize).rev() {
             // What nothing was computed from, or only what the loss does not depend on, has no gradient.
             if self.tensors[i].touched {
                 self.hand_on(self.tensors[i]);
@@ -134,6 +134,8 @@ impl Tape {
                     &self.batch.positions,
                 );
             }
+            Op::Window { x, width } => self.window_back(&y, x, width),
+            Op::Recur { .. } => self.recur_back(&y),
             Op::Layer { .. } => self.layer_back(y),
             Op::Add(a, b) if self.get(b).shape == y.shape => {
                 self.pass(a, &y);

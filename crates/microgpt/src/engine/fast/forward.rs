@@ -162,6 +162,8 @@ impl Tape {
                     &self.batch.positions,
                 );
             }
+            Op::Window { x, width } => self.window(y, x, width),
+            Op::Recur { .. } => self.recur(y),
             Op::Layer { .. } => self.layer(y),
             Op::CrossEntropy(logits) => {
                 // The gradient is found together with the loss, and put where it belongs at once.

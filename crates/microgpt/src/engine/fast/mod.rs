@@ -15,6 +15,7 @@ mod forward;
 mod layer;
 mod norms;
 mod primitives;
+mod recurrent;
 mod sums;
 
 /// The fast engine.
@@ -332,6 +333,7 @@ impl Tape {
             Op::LayerNorm { .. } => 2 * shape.rows,
             Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
+            Op::Recur { .. } => self.recur_kept_len(op, shape),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
             _ => 0,

@@ -2,6 +2,7 @@
 
 use super::{Place, Stored, Tape};
 use crate::tensor::{Id, Op};
+use microgpt_kernels::math;
 
 impl Tape {
     /// Computes `y` number by number.
@@ -83,7 +84,12 @@ impl Tape {
             }
             Op::Ln(x) => {
                 let x = self.step(x);
-                self.each(y, |values, r, c| values[x.at(r, c)].ln());
+                let (before, out) = self.values.split_at_mut(y.start);
+                let out = &mut out[..y.shape.len()];
+                for (r, out) in out.chunks_exact_mut(y.shape.cols).enumerate() {
+                    out.copy_from_slice(&before[x.row(r)]);
+                }
+                math::ln_in_place(out);
             }
             Op::Tanh(x) => {
                 let x = self.step(x);

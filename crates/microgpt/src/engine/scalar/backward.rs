@@ -1,6 +1,7 @@
 //! How each operation hands its gradient on: for every number, the local derivative times the gradient, added to
 //! that of each operand. Numbers go from last to first, as microgpt.py's walk does.
 
+use super::recurrent::Recur;
 use super::{Fault, Stored, Tape};
 use crate::real::pow;
 use crate::tensor::{Id, Op, Order};
@@ -200,6 +201,8 @@ impl Tape {
                     }
                 }
             }
+            Op::Window { x, width } => self.window_back(y, x, width),
+            Op::Recur { x, u, c, cell, slot } => self.recur_back(y, Recur { x, u, c, cell, slot }),
             Op::Embed { .. }
             | Op::LinearOnto { .. }
             | Op::LinearBias { .. }

@@ -1,5 +1,6 @@
 //! What each operation computes, number by number, in microgpt.py's order of summation.
 
+use super::recurrent::Recur;
 use super::{Stored, Tape};
 use crate::real::pow;
 use crate::tensor::Op;
@@ -157,6 +158,8 @@ impl Tape {
                     }
                 }
             }
+            Op::Window { x, width } => self.window(y, x, width),
+            Op::Recur { x, u, c, cell, slot } => self.recur(y, Recur { x, u, c, cell, slot }),
             Op::Embed { .. }
             | Op::LinearOnto { .. }
             | Op::LinearBias { .. }

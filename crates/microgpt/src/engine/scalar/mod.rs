@@ -14,6 +14,7 @@ use std::cell::{Ref, RefCell};
 
 mod backward;
 mod forward;
+mod recurrent;
 
 choices! {
     /// Mistakes found in published ports, to be planted on purpose: training goes on, and only a proof notices.
@@ -24,7 +25,7 @@ choices! {
         Future = "future",
         /// RMSNorm divides by a number that no gradient goes through
         NormOffTape = "norm_off_tape",
-        /// Keys and values hear nothing from the tokens that looked back at them
+        /// Keys and values, or a state, hear nothing from the tokens that looked back at them
         StaleKv = "stale_kv",
     }
 }
