@@ -4,10 +4,11 @@
 //! Backward: P again from that logarithm; `dV += P^T dO`, `dS = P (dO V^T - dO.out) / sqrt(D)`, `dQ += dS K`, `dK += dS^T Q`.
 //!
 //! Nothing of size T x T exists: S is 32 rows. Keys and values of the head are first copied together (and transposed,
-//! where a product wants it so), once for all queries. A few queries (decoding) read them where they are.
+//! where a product wants it so), once for all queries of all heads that share them. A few queries (decoding) read them
+//! where they are. Of a window, only the keys that one of the 32 queries sees are touched.
 #![expect(unsafe_code, reason = "reads behind one check for the whole segment")]
 
-use super::{Inputs, Place, Segment};
+use super::{Inputs, Place, Segment, Variant};
 use crate::math;
 use crate::matmul::{self, Line, View, product};
 use crate::slices;
@@ -63,7 +64,20 @@ fn padded(n: usize) -> usize {
     (n.div_ceil(16) | 1) * 16
 }
 
+/// The segment without the keys that none of its queries sees.
+fn in_sight(variant: &Variant<'_>, s: Segment) -> Segment {
+    let unseen = variant.first(s.past);
+    Segment { kv_start: s.kv_start + unseen, past: s.past - unseen, ..s }
+}
+
+/// The first key that a block of queries needs whose first query's own key is `own`: some before it are seen by none,
+/// so that the copies are read from the beginning of a cache line.
+fn oldest(variant: &Variant<'_>, own: usize) -> usize {
+    variant.first(own) & !15
+}
+
 pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) {
+    let (s, group) = (in_sight(&x.variant, s), x.variant.group);
     let (d, width, keys) = (x.head_size, x.heads * x.head_size, s.keys());
     let scale = 1.0 / (d as f32).sqrt();
     let stride = padded(keys);
@@ -71,21 +85,24 @@ pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Seg
     let sizes = [BLOCK.min(s.q_len) * stride, if copy > 0 { d * stride } else { 0 }, copy * d];
     with_room(sizes, |[scores, k_columns, v_copy]| {
         for h in 0..x.heads {
-            let c = h * d;
-            let (k, v) = (&x.k.row(s.kv_start)[c..], &x.v.row(s.kv_start)[c..]);
-            let (mut k_view, mut v_view) = (columns(k, x.k.stride), rows(v, x.v.stride));
-            if copy > 0 {
+            let (c, kv) = (h * d, h / group * d);
+            let (k, v) = (&x.k.row(s.kv_start)[kv..], &x.v.row(s.kv_start)[kv..]);
+            if copy > 0 && h.is_multiple_of(group) {
                 matmul::transpose(k_columns, stride, k, x.k.stride, keys, d);
                 copy_rows(v_copy, d, v, x.v.stride, keys, d);
-                (k_view, v_view) = (rows(k_columns, stride), rows(v_copy, d));
             }
             for first in (0..s.q_len).step_by(BLOCK) {
                 let queries = BLOCK.min(s.q_len - first);
-                let seen = s.past + first + queries;
+                let oldest = oldest(&x.variant, s.past + first);
+                let (past, seen) = (s.past + first - oldest, s.past + first + queries - oldest);
                 let q = &x.q.row(s.q_start + first)[c..];
+                let v_view = match copy {
+                    0 => rows(&v[oldest * x.v.stride..], x.v.stride),
+                    _ => rows(&v_copy[oldest * d..], d),
+                };
                 if copy == 0 {
                     for p in 0..queries {
-                        let scores = &mut scores[p * stride..][..seen];
+                        let (scores, k) = (&mut scores[p * stride..][..seen], &k[oldest * x.k.stride..]);
                         matmul::row(scores, &q[p * x.q.stride..][..d], k, x.k.stride, false);
                     }
                 } else {
@@ -96,7 +113,7 @@ pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Seg
                             seen,
                             d,
                             rows(q, x.q.stride),
-                            k_view,
+                            rows(&k_columns[oldest..], stride),
                             scores.as_mut_ptr(),
                             stride,
                             false,
@@ -104,7 +121,13 @@ pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Seg
                     }
                 }
                 let logs = &mut saved[first * x.heads..];
-                weigh(scores, stride, queries, s.past + first, seen, scale, &mut logs[h..], x.heads);
+                let mut scale = scale;
+                if let Some((cap, slope)) = x.variant.bend(h) {
+                    bend(scores, stride, queries, past, seen, scale, cap, slope);
+                    scale = 1.0;
+                }
+                let window = x.variant.window;
+                weigh(scores, stride, queries, past, seen, window, scale, &mut logs[h..], x.heads);
                 let out = &mut out[(s.q_start + first) * width + c..];
                 // SAFETY: as above, and `out` ends behind the last query's row.
                 unsafe {
@@ -124,6 +147,7 @@ pub(super) fn backward(
     x: &Inputs<'_>,
     s: Segment,
 ) {
+    let (s, group) = (in_sight(&x.variant, s), x.variant.group);
     let (d, width, keys) = (x.head_size, x.heads * x.head_size, s.keys());
     let scale = 1.0 / (d as f32).sqrt();
     let stride = padded(keys);
@@ -131,16 +155,19 @@ pub(super) fn backward(
     let sizes = [block, block, d * stride, d * stride, keys * d, keys * d, keys * d];
     with_room(sizes, |[weights, dscores, k_columns, v_columns, k_copy, dk_sum, dv_sum]| {
         for h in 0..x.heads {
-            let c = h * d;
-            let (k, v) = (&x.k.row(s.kv_start)[c..], &x.v.row(s.kv_start)[c..]);
-            matmul::transpose(k_columns, stride, k, x.k.stride, keys, d);
-            matmul::transpose(v_columns, stride, v, x.v.stride, keys, d);
-            copy_rows(k_copy, d, k, x.k.stride, keys, d);
-            dk_sum.fill(0.0);
-            dv_sum.fill(0.0);
+            let (c, kv) = (h * d, h / group * d);
+            if h.is_multiple_of(group) {
+                let (k, v) = (&x.k.row(s.kv_start)[kv..], &x.v.row(s.kv_start)[kv..]);
+                matmul::transpose(k_columns, stride, k, x.k.stride, keys, d);
+                matmul::transpose(v_columns, stride, v, x.v.stride, keys, d);
+                copy_rows(k_copy, d, k, x.k.stride, keys, d);
+                dk_sum.fill(0.0);
+                dv_sum.fill(0.0);
+            }
             for first in (0..s.q_len).step_by(BLOCK) {
                 let queries = BLOCK.min(s.q_len - first);
-                let seen = s.past + first + queries;
+                let oldest = oldest(&x.variant, s.past + first);
+                let (past, seen) = (s.past + first - oldest, s.past + first + queries - oldest);
                 let q = &x.q.row(s.q_start + first)[c..];
                 let at = (s.q_start + first) * width + c;
                 let (slope, out) = (&dout[at..], &out[at..]);
@@ -154,7 +181,7 @@ pub(super) fn backward(
                         seen,
                         d,
                         q_rows,
-                        rows(k_columns, stride),
+                        rows(&k_columns[oldest..], stride),
                         weights.as_mut_ptr(),
                         stride,
                         false,
@@ -164,38 +191,65 @@ pub(super) fn backward(
                         seen,
                         d,
                         slope_rows,
-                        rows(v_columns, stride),
+                        rows(&v_columns[oldest..], stride),
                         dscores.as_mut_ptr(),
                         stride,
                         false,
                     );
                     for p in 0..queries {
-                        let visible = s.past + first + p + 1;
+                        let own = past + p;
+                        let visible = x.variant.first(own)..own + 1;
                         let mean = slices::dot(&slope[p * width..][..d], &out[p * width..][..d]);
                         let log = saved[(first + p) * x.heads + h];
                         let (weights, dscores) = (&mut weights[p * stride..], &mut dscores[p * stride..]);
-                        slopes(&mut weights[..visible], &mut dscores[..visible], scale, log, mean);
-                        weights[visible..seen].fill(0.0);
-                        dscores[visible..seen].fill(0.0);
+                        let seen_by_it = (&mut weights[visible.clone()], &mut dscores[visible.clone()]);
+                        match x.variant.bend(h) {
+                            None => slopes(seen_by_it.0, seen_by_it.1, scale, log, mean),
+                            Some(bend) => bent_slopes(seen_by_it.0, seen_by_it.1, scale, log, mean, bend),
+                        }
+                        for hidden in [0..visible.start, visible.end..seen] {
+                            weights[hidden.clone()].fill(0.0);
+                            dscores[hidden].fill(0.0);
+                        }
                     }
                     let to = grads.as_mut_ptr().add(dq.at(s.q_start + first) + c);
-                    product(queries, d, seen, rows(dscores, stride), rows(k_copy, d), to, dq.stride, true);
-                    product(seen, d, queries, columns(dscores, stride), q_rows, dk_sum.as_mut_ptr(), d, true);
+                    product(
+                        queries,
+                        d,
+                        seen,
+                        rows(dscores, stride),
+                        rows(&k_copy[oldest * d..], d),
+                        to,
+                        dq.stride,
+                        true,
+                    );
+                    product(
+                        seen,
+                        d,
+                        queries,
+                        columns(dscores, stride),
+                        q_rows,
+                        dk_sum[oldest * d..].as_mut_ptr(),
+                        d,
+                        true,
+                    );
                     product(
                         seen,
                         d,
                         queries,
                         columns(weights, stride),
                         slope_rows,
-                        dv_sum.as_mut_ptr(),
+                        dv_sum[oldest * d..].as_mut_ptr(),
                         d,
                         true,
                     );
                 }
             }
-            for j in 0..keys {
-                slices::add_into(&mut grads[dk.at(s.kv_start + j) + c..][..d], &dk_sum[j * d..][..d]);
-                slices::add_into(&mut grads[dv.at(s.kv_start + j) + c..][..d], &dv_sum[j * d..][..d]);
+            if (h + 1).is_multiple_of(group) {
+                for j in 0..keys {
+                    slices::add_into(&mut grads[dk.at(s.kv_start + j) + kv..][..d], &dk_sum[j * d..][..d]);
+                    slices::add_into(&mut grads[dv.at(s.kv_start + j) + kv..][..d], &dv_sum[j * d..][..d]);
+                }
             }
         }
     });
@@ -208,11 +262,11 @@ fn copy_rows(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize,
 }
 
 simd! {
-    /// Scores to weights that sum to 1, row by row; row p has seen `past + p + 1` keys, and weights behind them are 0.
-    /// The logarithm of each row's sum goes to `logs[p * log_stride]`.
+    /// Scores to weights that sum to 1, row by row; row p sees the last `window` of `past + p + 1` keys, and the weights
+    /// of others are 0. The logarithm of each row's sum goes to `logs[p * log_stride]`.
     fn weigh(
-        scores: &mut [f32], stride: usize, queries: usize, past: usize, seen: usize, scale: f32,
-        logs: &mut [f32], log_stride: usize,
+        scores: &mut [f32], stride: usize, queries: usize, past: usize, seen: usize, window: usize,
+        scale: f32, logs: &mut [f32], log_stride: usize,
     ) = weigh_body;
 }
 
@@ -223,6 +277,7 @@ fn weigh_body<V: Vector>(
     queries: usize,
     past: usize,
     seen: usize,
+    window: usize,
     scale: f32,
     logs: &mut [f32],
     log_stride: usize,
@@ -231,6 +286,8 @@ fn weigh_body<V: Vector>(
     for p in 0..queries {
         let row = &mut scores[p * stride..][..seen];
         let (row, hidden) = row.split_at_mut(past + p + 1);
+        let (gone, row) = row.split_at_mut((past + p + 1).saturating_sub(window));
+        gone.fill(0.0);
         let (whole, tail) = row.split_at(row.len() / V::LANES * V::LANES);
         let mut most = V::splat(f32::NEG_INFINITY);
         for x in whole.chunks_exact(V::LANES) {
@@ -268,6 +325,69 @@ fn slopes_body<V: Vector>(scores: &mut [f32], gains: &mut [f32], scale: f32, log
     for (x, g) in scores.chunks_mut(V::LANES).zip(gains.chunks_mut(V::LANES)) {
         let weight = math::weight(scale.fma(V::read(x), log));
         (weight * scale * (V::read(g) - mean)).write(g);
+        weight.write(x);
+    }
+}
+
+simd! {
+    /// Products of query and key, row by row, to scores: `cap tanh(x scale / cap) - slope (past + p - j)`.
+    fn bend(
+        scores: &mut [f32], stride: usize, queries: usize, past: usize, seen: usize, scale: f32, cap: f32, slope: f32,
+    ) = bend_body;
+}
+
+#[inline(always)]
+fn bend_body<V: Vector>(
+    scores: &mut [f32],
+    stride: usize,
+    queries: usize,
+    past: usize,
+    seen: usize,
+    scale: f32,
+    cap: f32,
+    slope: f32,
+) {
+    for p in 0..queries {
+        for (i, x) in scores[p * stride..][..seen].chunks_mut(V::LANES).enumerate() {
+            let distance = V::splat((past + p) as f32 - (i * V::LANES) as f32) - V::iota();
+            let score = capped(V::read(x) * V::splat(scale), cap).0;
+            distance.fnma(V::splat(slope), score).write(x);
+        }
+    }
+}
+
+/// `cap tanh(x / cap)`, and how fast it changes with x.
+#[inline(always)]
+fn capped<V: Vector>(x: V, cap: f32) -> (V, V) {
+    if cap == f32::INFINITY {
+        return (x, V::splat(1.0));
+    }
+    let tanh = math::tanh(x * V::splat(1.0 / cap));
+    (V::splat(cap) * tanh, tanh.fnma(tanh, V::splat(1.0)))
+}
+
+simd! {
+    /// As [`slopes`], for scores that are [`bend`]ed; the last key is the row's own.
+    fn bent_slopes(
+        scores: &mut [f32], gains: &mut [f32], scale: f32, log: f32, mean: f32, bend: (f32, f32),
+    ) = bent_slopes_body;
+}
+
+#[inline(always)]
+fn bent_slopes_body<V: Vector>(
+    scores: &mut [f32],
+    gains: &mut [f32],
+    scale: f32,
+    log: f32,
+    mean: f32,
+    (cap, slope): (f32, f32),
+) {
+    let own = scores.len() as f32 - 1.0;
+    for (i, (x, g)) in scores.chunks_mut(V::LANES).zip(gains.chunks_mut(V::LANES)).enumerate() {
+        let distance = V::splat(own - (i * V::LANES) as f32) - V::iota();
+        let (score, rate) = capped(V::read(x) * V::splat(scale), cap);
+        let weight = math::weight(distance.fnma(V::splat(slope), score - V::splat(log)));
+        (weight * (rate * V::splat(scale)) * (V::read(g) - V::splat(mean))).write(g);
         weight.write(x);
     }
 }

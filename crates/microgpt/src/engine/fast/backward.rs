@@ -148,8 +148,15 @@ impl Tape {
                     |s: Stored| attention::Rows { data: &self.values, offset: s.start, stride: s.stride };
                 let [q, k, v] = tables.map(rows);
                 let places = tables.map(|s| attention::Place { offset: s.start, stride: s.stride });
-                let inputs =
-                    attention::Inputs { q, k, v, segments: &self.segments, heads, head_size: c / heads };
+                let inputs = attention::Inputs {
+                    q,
+                    k,
+                    v,
+                    segments: &self.segments,
+                    heads,
+                    head_size: c / heads,
+                    variant: attention::Variant::default(),
+                };
                 let saved = attention::saved_len(&self.segments, heads, c / heads);
                 let (grads, dout) = self.grads.split_at_mut(y.start);
                 let dout = &dout[..y.shape.len()];

@@ -116,7 +116,15 @@ impl Tape {
                 let saved = attention::saved_len(&segments, heads, c / heads);
                 let (before, out, kept) = self.split(y);
                 let [q, k, v] = [q, k, v].map(|id| before.rows(id));
-                let inputs = attention::Inputs { q, k, v, segments: &segments, heads, head_size: c / heads };
+                let inputs = attention::Inputs {
+                    q,
+                    k,
+                    v,
+                    segments: &segments,
+                    heads,
+                    head_size: c / heads,
+                    variant: attention::Variant::default(),
+                };
                 attention::forward(out, &mut kept[..saved], &inputs);
                 self.segments = segments;
             }
