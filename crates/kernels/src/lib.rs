@@ -16,11 +16,13 @@ pub mod attention;
 pub mod buffer;
 pub mod cross_entropy;
 pub mod exact;
+pub mod feature;
 pub mod layer;
 pub mod math;
 pub mod matmul;
 pub mod norm;
 pub mod peak;
+pub mod rotary;
 pub mod sample;
 pub mod slices;
 #[cfg(test)]

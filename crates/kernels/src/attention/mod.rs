@@ -6,6 +6,7 @@
 //! Two kernels: `small` for documents of up to 16 tokens and small heads (a register holds several heads at once; only
 //! the default variant), `tiled` for all others (matrix products over 32 queries at a time).
 
+pub mod linear;
 pub mod naive;
 pub(crate) mod small;
 mod tiled;
@@ -189,21 +190,9 @@ pub fn backward(
     saved: &[f32],
     x: &Inputs<'_>,
 ) {
-    check(out.len(), saved.len(), x);
-    assert!(dout.len() == out.len(), "attention: out has {} numbers, dout {}", out.len(), dout.len());
-    let widths = x.widths();
+    check_back(grads, places, dout, out, saved, x);
     let mut saved = saved;
     for &segment in x.segments {
-        let queries = segment.q_start + segment.q_len;
-        let keys = segment.kv_start + segment.keys();
-        for ((place, rows), width) in places.iter().zip([queries, keys, keys]).zip(widths) {
-            let end = if rows == 0 { 0 } else { place.at(rows - 1) + width };
-            assert!(
-                end <= grads.len(),
-                "attention: {place:?} of {segment:?} ends at {end} of {} grads",
-                grads.len()
-            );
-        }
         let (mine, others) = saved.split_at(segment.saved(x.heads, x.head_size));
         saved = others;
         if x.is_small(segment) {
@@ -244,6 +233,25 @@ fn check(out: usize, saved: usize, x: &Inputs<'_>) {
             let end = if most == 0 { 0 } else { rows.offset + (most - 1) * rows.stride + width };
             let len = rows.data.len();
             assert!(end <= len, "attention: {segment:?} ends at {end} of {name}, which has {len} numbers");
+        }
+    }
+}
+
+/// The same for the way back.
+fn check_back(grads: &[f32], places: [Place; 3], dout: &[f32], out: &[f32], saved: &[f32], x: &Inputs<'_>) {
+    check(out.len(), saved.len(), x);
+    assert!(dout.len() == out.len(), "attention: out has {} numbers, dout {}", out.len(), dout.len());
+    let widths = x.widths();
+    for segment in x.segments {
+        let queries = segment.q_start + segment.q_len;
+        let keys = segment.kv_start + segment.keys();
+        for ((place, rows), width) in places.iter().zip([queries, keys, keys]).zip(widths) {
+            let end = if rows == 0 { 0 } else { place.at(rows - 1) + width };
+            assert!(
+                end <= grads.len(),
+                "attention: {place:?} of {segment:?} ends at {end} of {} grads",
+                grads.len()
+            );
         }
     }
 }

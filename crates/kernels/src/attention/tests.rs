@@ -153,3 +153,50 @@ fn a_segment_behind_the_end_is_told() {
     };
     forward(&mut [0.0; 48], &mut vec![0.0; saved_len(&segments, 4, 4)], &x);
 }
+
+/// Positive numbers, as linear attention's queries and keys are.
+fn positive(qkv: &mut [f32], stride: usize, values: usize) {
+    for row in qkv.chunks_exact_mut(stride) {
+        row[..values].iter_mut().for_each(|x| *x = 1.05 + *x);
+    }
+}
+
+#[test]
+fn linear_attention_is_its_definition() {
+    for (heads, d, group) in [(4, 4, 1), (4, 8, 2), (2, 32, 2), (3, 5, 1), (1, 16, 1)] {
+        let (c, shared) = (heads * d, heads * d / group);
+        let stride = c + 2 * shared;
+        let segments = documents(&[1, 3, 16, 2, 33, 70]);
+        let t = 125;
+        let (mut qkv, dout) = (numbers(t * stride, 1), numbers(t * c, 2));
+        positive(&mut qkv, stride, c + shared);
+        let places = [0, c, c + shared].map(|offset| Place { offset, stride });
+        let [q, k, v] = places.map(|Place { offset, stride }| Rows { data: &qkv, offset, stride });
+        let variant = Variant { group, ..Variant::default() };
+        let x = Inputs { q, k, v, segments: &segments, heads, head_size: d, variant };
+        let (mut out2, mut grads2) = (vec![0.0; t * c], numbers(t * stride, 3));
+        linear::naive::forward(&mut out2, &x);
+        linear::naive::backward(&mut grads2, places, &dout, &out2, &x);
+        at_each(|level| {
+            let what = format!("{level:?} {heads} heads of {d} in groups of {group}");
+            let (mut out, mut saved) = (vec![0.0; t * c], vec![f32::NAN; saved_len(&segments, heads, d)]);
+            linear::forward(&mut out, &mut saved, &x);
+            assert_close(&out, &out2, 1e-5, &what);
+            let mut grads = numbers(t * stride, 3);
+            linear::backward(&mut grads, places, &dout, &out, &saved, &x);
+            assert_close(&grads, &grads2, 1e-5, &format!("backward, {what}"));
+            // Decoding: one by one, and in blocks.
+            for step in [1, 7] {
+                let mut out = out.clone();
+                for first in (0..70).step_by(step) {
+                    let last = Segment { q_start: 55 + first, q_len: step, kv_start: 55, past: first };
+                    let x = Inputs { segments: &[last], ..x };
+                    out[(55 + first) * c..][..step * c].fill(0.0);
+                    let mut saved = vec![0.0; saved_len(x.segments, heads, d)];
+                    linear::forward(&mut out, &mut saved, &x);
+                }
+                assert_close(&out, &out2, 1e-5, &format!("decoding by {step}, {what}"));
+            }
+        });
+    }
+}

@@ -18,14 +18,14 @@ use std::cell::Cell;
 /// Queries at a time.
 const BLOCK: usize = 32;
 /// Up to so many queries, copying keys costs more than it saves.
-const FEW: usize = 3;
+pub(super) const FEW: usize = 3;
 
 thread_local! {
     static ROOM: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// `parts` slices of the thread's scratch, each at the start of a cache line; their numbers are arbitrary.
-fn with_room<const N: usize>(parts: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
+pub(super) fn with_room<const N: usize>(parts: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
     let mut room = ROOM.take();
     let lines: usize = parts.iter().map(|n| n.div_ceil(16)).sum();
     if room.len() < lines {
@@ -51,11 +51,11 @@ impl Flatten for [Line] {
     }
 }
 
-fn rows(s: &[f32], stride: usize) -> View {
+pub(super) fn rows(s: &[f32], stride: usize) -> View {
     View { at: s.as_ptr(), rs: stride, cs: 1 }
 }
 
-fn columns(s: &[f32], stride: usize) -> View {
+pub(super) fn columns(s: &[f32], stride: usize) -> View {
     View { at: s.as_ptr(), rs: 1, cs: stride }
 }
 
