@@ -2,6 +2,28 @@
 
 use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
 
+/// What a matrix is for: an optimiser may treat one kind otherwise than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A table with a row for each token or position.
+    Embedding,
+    /// A linear map.
+    Weight,
+    /// Factors, of which a norm has one for each channel.
+    Gain,
+    /// What is added, a number for each channel.
+    Bias,
+}
+
+/// How a matrix begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Begin {
+    /// Normal numbers of mean 0 and this standard deviation, drawn one after the other; 0 draws as well.
+    Normal(f64),
+    /// All of them this number; nothing is drawn.
+    All(f64),
+}
+
 /// One matrix of the parameters, row after row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
@@ -11,8 +33,10 @@ pub struct Matrix {
     pub offset: usize,
     /// Rows (outputs) and columns (inputs).
     pub shape: Shape,
-    /// Standard deviation of its first weights.
-    pub std: f64,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its first numbers.
+    pub begin: Begin,
 }
 
 impl Matrix {
@@ -42,22 +66,22 @@ impl Layout {
         let std = config.init_std;
         // What writes into the stream.
         let std_out = if config.zero_init { 0.0 } else { std };
-        layout.push("wte".into(), v, c, std);
-        layout.push("wpe".into(), config.block_size, c, std);
-        layout.push("lm_head".into(), v, c, std);
+        layout.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(std));
+        layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        layout.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(std));
         for i in 0..config.n_layer {
             for name in ["attn_wq", "attn_wk", "attn_wv"] {
-                layout.push(format!("layer{i}.{name}"), c, c, std);
+                layout.push(format!("layer{i}.{name}"), [c, c], Kind::Weight, Begin::Normal(std));
             }
-            layout.push(format!("layer{i}.attn_wo"), c, c, std_out);
-            layout.push(format!("layer{i}.mlp_fc1"), 4 * c, c, std);
-            layout.push(format!("layer{i}.mlp_fc2"), c, 4 * c, std_out);
+            layout.push(format!("layer{i}.attn_wo"), [c, c], Kind::Weight, Begin::Normal(std_out));
+            layout.push(format!("layer{i}.mlp_fc1"), [4 * c, c], Kind::Weight, Begin::Normal(std));
+            layout.push(format!("layer{i}.mlp_fc2"), [c, 4 * c], Kind::Weight, Begin::Normal(std_out));
         }
         layout
     }
 
-    fn push(&mut self, name: String, rows: usize, cols: usize, std: f64) {
-        self.matrices.push(Matrix { name, offset: self.len(), shape: Shape::new(rows, cols), std });
+    fn push(&mut self, name: String, [rows, cols]: [usize; 2], kind: Kind, begin: Begin) {
+        self.matrices.push(Matrix { name, offset: self.len(), shape: Shape::new(rows, cols), kind, begin });
     }
 
     /// The matrices in order.
@@ -83,7 +107,7 @@ impl Layout {
         self.matrices.last().map_or(0, |m| m.range().end)
     }
 
-    /// Random first weights, matrix after matrix, row after row. A standard deviation of 0 draws as well.
+    /// First weights, matrix after matrix, row after row, each as its matrix begins.
     ///
     /// # Errors
     /// More parameters than there is memory for, with their gradients and what the optimiser remembers.
@@ -97,9 +121,14 @@ impl Layout {
                 self.len()
             )));
         }
-        let stds = self.matrices.iter().flat_map(|m| (0..m.shape.len()).map(|_| m.std));
         let mut params = Vec::with_capacity(self.len());
-        params.extend(stds.map(|std| R::from_f64(rng.gauss(std))));
+        for matrix in &self.matrices {
+            let number = || match matrix.begin {
+                Begin::Normal(std) => R::from_f64(rng.gauss(std)),
+                Begin::All(x) => R::from_f64(x),
+            };
+            params.extend(std::iter::repeat_with(number).take(matrix.shape.len()));
+        }
         Ok(params)
     }
 }

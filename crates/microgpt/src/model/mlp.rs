@@ -2,15 +2,16 @@
 
 use crate::activation::Activation;
 use crate::layout::Layout;
-use crate::tensor::{Engine, Shape, Tensor};
+use crate::model::linear::Linear;
+use crate::tensor::{Engine, Tensor};
 
-/// The places of one layer's matrices.
+/// One layer's MLP.
 #[derive(Debug, Clone)]
 pub struct Mlp {
     layer: usize,
     activation: Activation,
-    fc1: (usize, Shape),
-    fc2: (usize, Shape),
+    fc1: Linear,
+    fc2: Linear,
 }
 
 impl Mlp {
@@ -19,20 +20,16 @@ impl Mlp {
     /// # Panics
     /// If the layout has no such layer.
     pub fn new(layout: &Layout, layer: usize, activation: Activation) -> Mlp {
-        let find = |name: &str| {
-            let matrix = layout.find(&format!("layer{layer}.{name}")).expect("a layer of the layout");
-            (matrix.offset, matrix.shape)
-        };
-        Mlp { layer, activation, fc1: find("mlp_fc1"), fc2: find("mlp_fc2") }
+        let linear = |name: &str| Linear::new(layout, layer, &[name]);
+        Mlp { layer, activation, fc1: linear("mlp_fc1"), fc2: linear("mlp_fc2") }
     }
 
     /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)).
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let layer = Some(self.layer);
-        let fc1 = Tensor::param(engine, self.fc1.0, self.fc1.1);
-        let fc2 = Tensor::param(engine, self.fc2.0, self.fc2.1);
-        let hidden = x.rmsnorm().named(layer, "mlp_norm").linear(fc1).named(layer, "mlp_hidden");
+        let hidden =
+            self.fc1.forward(engine, x.rmsnorm().named(layer, "mlp_norm")).named(layer, "mlp_hidden");
         let active = hidden.activate(self.activation).named(layer, "mlp_active");
-        active.linear_onto(fc2, x).named(layer, "stream")
+        self.fc2.onto(engine, active, x).named(layer, "stream")
     }
 }

@@ -1,5 +1,6 @@
 //! The model: from tokens to logits, written once for every engine.
 
+pub mod linear;
 pub mod attention;
 pub mod mlp;
 pub mod layer;
