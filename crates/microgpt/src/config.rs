@@ -4,8 +4,10 @@ use crate::activation::Activation;
 use crate::choices::{Choice, nearest};
 use crate::documents::DataMode;
 use crate::error::Error;
+use crate::position::Position;
 use crate::real::EngineKind;
 use crate::schedule::Schedule;
+use crate::sight::{AttentionKind, Sight};
 
 /// A setting as text and back: what a knob's type has to offer.
 trait Setting: Sized {
@@ -168,6 +170,18 @@ knobs! {
         n_embd: usize = 16,
         /// The longest context: how many tokens the model sees at once
         block_size: usize = 8,
+        /// How the model is told where a token stands
+        position: Position = Position::Learned,
+        /// Rotary positions: what the slowest pair's angle is divided by, nearly
+        rope_base: f64 = 10000.0,
+        /// How attention weighs what it finds
+        attention: AttentionKind = AttentionKind::Softmax,
+        /// Heads of keys and values, each for as many heads of queries; must divide n_head; 0: n_head
+        n_kv_head: usize = 0,
+        /// How many tokens back attention sees, the token itself included; 0: all
+        window: usize = 0,
+        /// A score z of attention becomes softcap tanh(z / softcap); 0: it stays
+        softcap: f64 = 0.0,
         /// The MLP's function
         activation: Activation = Activation::SquaredRelu,
         /// Standard deviation of the first weights
@@ -251,6 +265,7 @@ impl Config {
             "n_embd",
             &format!("a multiple of n_head ({})", self.n_head),
         )?;
+        self.validate_attention(&check)?;
         check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
         check(self.init_std >= 0.0, "init_std", "at least 0")?;
         check(self.lr >= 0.0, "lr", "at least 0")?;
@@ -263,6 +278,42 @@ impl Config {
         // What does not fit into memory is found out when the model is made; this keeps its size countable.
         check(self.n_embd <= 1 << 20, "n_embd", "at most 1,048,576")?;
         check(self.block_size <= 1 << 30, "block_size", "at most 1,073,741,824")
+    }
+
+    /// Those of positions and attention, of which some exclude each other.
+    fn validate_attention(&self, check: &dyn Fn(bool, &str, &str) -> Result<(), Error>) -> Result<(), Error> {
+        let (heads, kv_heads) = (self.n_head, self.n_kv_head);
+        check(
+            kv_heads == 0 || heads.is_multiple_of(kv_heads),
+            "n_kv_head",
+            &format!("a divisor of n_head ({heads}), or 0"),
+        )?;
+        check(self.softcap >= 0.0, "softcap", "at least 0")?;
+        check(self.window <= 1 << 30, "window", "at most 1,073,741,824")?;
+        check(self.rope_base > 0.0, "rope_base", "more than 0")?;
+        if self.position == Position::Rotary {
+            let even = "pairs of numbers in each head, that is an even n_embd / n_head, for position rotary";
+            check(self.head_dim().is_multiple_of(2), "n_head", even)?;
+        }
+        if self.attention == AttentionKind::Linear {
+            // Its sums are of all keys, and its weights are no powers of e that a cap or a slope could be put to.
+            check(self.window == 0, "window", "0 with attention linear")?;
+            check(self.softcap == 0.0, "softcap", "0 with attention linear")?;
+            check(self.position != Position::Alibi, "position", "another than alibi with attention linear")?;
+        }
+        Ok(())
+    }
+
+    /// What attention sees, and with which heads.
+    pub fn sight(&self) -> Sight {
+        let kv_heads = if self.n_kv_head == 0 { self.n_head } else { self.n_kv_head };
+        Sight {
+            kv_heads: kv_heads as u32,
+            window: self.window as u32,
+            softcap: self.softcap,
+            alibi: self.position == Position::Alibi,
+            ..Sight::plain(self.n_head)
+        }
     }
 
     /// In how many parts each step's documents are worked on: `micro_batches`, or what the work of a model of
@@ -322,6 +373,40 @@ mod tests {
             error(&mut config, "activation", "rleu"),
             format!("activation: expected one of {}, found \"rleu\" (did you mean relu?)", names.join(", "))
         );
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_told() {
+        let error = |config: Config| config.validate().unwrap_err().to_string();
+        let config = Config::default();
+        let linear = Config { attention: AttentionKind::Linear, ..config.clone() };
+        for (config, expected) in [
+            (
+                Config { n_kv_head: 3, ..config.clone() },
+                "n_kv_head: expected a divisor of n_head (4), or 0, found 3",
+            ),
+            (
+                Config { n_kv_head: 8, ..config.clone() },
+                "n_kv_head: expected a divisor of n_head (4), or 0, found 8",
+            ),
+            (
+                Config { position: Position::Rotary, n_head: 16, ..config.clone() },
+                "n_head: expected pairs of numbers in each head, that is an even n_embd / n_head, for position rotary, \
+                 found 16",
+            ),
+            (Config { softcap: -1.0, ..config }, "softcap: expected at least 0, found -1.0"),
+            (Config { window: 4, ..linear.clone() }, "window: expected 0 with attention linear, found 4"),
+            (
+                Config { softcap: 2.0, ..linear.clone() },
+                "softcap: expected 0 with attention linear, found 2.0",
+            ),
+            (
+                Config { position: Position::Alibi, ..linear },
+                "position: expected another than alibi with attention linear, found alibi",
+            ),
+        ] {
+            assert_eq!(error(config), expected);
+        }
     }
 
     #[test]

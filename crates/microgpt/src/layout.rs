@@ -1,5 +1,6 @@
 //! Names and shapes of the one flat slice that holds all parameters.
 
+use crate::position::Position;
 use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
 
 /// What a matrix is for: an optimiser may treat one kind otherwise than another.
@@ -64,14 +65,18 @@ impl Layout {
         let mut layout = Layout { matrices: Vec::new() };
         let (c, v) = (config.n_embd, vocab_size);
         let std = config.init_std;
+        // Keys and values, of which heads may share one.
+        let shared = c / config.sight().group();
         // What writes into the stream.
         let std_out = if config.zero_init { 0.0 } else { std };
         layout.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(std));
-        layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        if config.position == Position::Learned {
+            layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        }
         layout.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(std));
         for i in 0..config.n_layer {
-            for name in ["attn_wq", "attn_wk", "attn_wv"] {
-                layout.push(format!("layer{i}.{name}"), [c, c], Kind::Weight, Begin::Normal(std));
+            for (name, rows) in [("attn_wq", c), ("attn_wk", shared), ("attn_wv", shared)] {
+                layout.push(format!("layer{i}.{name}"), [rows, c], Kind::Weight, Begin::Normal(std));
             }
             layout.push(format!("layer{i}.attn_wo"), [c, c], Kind::Weight, Begin::Normal(std_out));
             layout.push(format!("layer{i}.mlp_fc1"), [4 * c, c], Kind::Weight, Begin::Normal(std));

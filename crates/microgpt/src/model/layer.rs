@@ -4,6 +4,8 @@ use crate::activation::Activation;
 use crate::config::Config;
 use crate::layout::Layout;
 use crate::model::{attention::Attention, mlp::Mlp};
+use crate::position::Position;
+use crate::sight::{AttentionKind, Sight};
 use crate::tensor::{Engine, Op, Tensor};
 
 /// The two halves of a layer.
@@ -12,7 +14,9 @@ pub struct Layer {
     layer: usize,
     attention: Attention,
     mlp: Mlp,
-    /// What an engine needs to know that computes all of it in one go.
+    /// Is it the one that an engine may have a kernel for, which computes all of it in one go?
+    whole: bool,
+    /// What that kernel needs to know.
     offset: u32,
     hidden: u32,
     heads: u32,
@@ -28,19 +32,24 @@ impl Layer {
         let find = |name: &str| layout.find(&format!("layer{layer}.{name}")).expect("a layer of the layout");
         let (first, fc1, last) = (find("attn_wq"), find("mlp_fc1"), find("mlp_fc2"));
         let (c, hidden, offset) = (first.shape.cols, fc1.shape.rows, first.offset);
-        assert_eq!(last.range().end - offset, (4 * c + 2 * hidden) * c, "a layer's matrices stand together");
         let (heads, f) = (config.n_head, config.activation);
-        let (attention, mlp) = (Attention::new(layout, layer, heads), Mlp::new(layout, layer, f));
+        let whole = config.sight() == Sight::plain(heads)
+            && config.attention == AttentionKind::Softmax
+            && config.position != Position::Rotary;
+        let len = (4 * c + 2 * hidden) * c;
+        assert!(!whole || last.range().end - offset == len, "a layer's matrices stand together");
+        let (attention, mlp) = (Attention::new(config, layout, layer), Mlp::new(layout, layer, f));
         let [offset, hidden, heads] =
             [offset, hidden, heads].map(|n| u32::try_from(n).expect("a place below 2^32"));
-        Layer { layer, attention, mlp, offset, hidden, heads, f }
+        Layer { layer, attention, mlp, whole, offset, hidden, heads, f }
     }
 
     /// `[T, C]` to `[T, C]`.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let &Layer { offset, hidden, heads, f, layer, .. } = self;
         let op = Op::Layer { x: x.id(), offset, hidden, heads, f, slot: 2 * layer as u32 };
-        x.composite(op, x.shape(), || self.mlp.forward(engine, self.attention.forward(engine, x)))
-            .named(Some(layer), "stream")
+        let halves = || self.mlp.forward(engine, self.attention.forward(engine, x));
+        let y = if self.whole { x.composite(op, x.shape(), halves) } else { halves() };
+        y.named(Some(layer), "stream")
     }
 }
