@@ -1,5 +1,6 @@
 //! Against PyTorch's numbers, which the scripts in `tests/interop` have recorded. One module a topic.
 
+mod attention;
 mod golden;
 mod norm;
 
