@@ -4,6 +4,7 @@ use crate::activation::Activation;
 use crate::choices::{Choice, nearest};
 use crate::documents::DataMode;
 use crate::error::Error;
+use crate::norm::{Norm, NormPlace};
 use crate::position::Position;
 use crate::real::EngineKind;
 use crate::schedule::Schedule;
@@ -184,10 +185,32 @@ knobs! {
         softcap: f64 = 0.0,
         /// The MLP's function
         activation: Activation = Activation::SquaredRelu,
+        /// Numbers inside the MLP; 0: four times n_embd
+        mlp_hidden: usize = 0,
+        /// What keeps the stream's numbers at one size
+        norm: Norm = Norm::RmsNorm,
+        /// Where a layer's two halves are normed
+        norm_place: NormPlace = NormPlace::Pre,
+        /// The norm also over the embeddings, before the first layer
+        embd_norm: bool = true,
+        /// The norm also over what the last layer leaves, before the logits
+        final_norm: bool = false,
+        /// The norm also over each head's queries and keys
+        qk_norm: bool = false,
+        /// Linear maps of the layers add a bias: y = W x + b
+        bias: bool = false,
+        /// The logits' map is the table of tokens: no lm_head (Press and Wolf, 2016)
+        tied: bool = false,
+        /// What each half of a layer adds to the stream is multiplied by this
+        residual_scale: f64 = 1.0,
+        /// The part of the numbers that falls out in training: of the embeddings, and of what a half of a layer adds
+        dropout: f64 = 0.0,
         /// Standard deviation of the first weights
         init_std: f64 = 0.02,
         /// Begin with zeros where a layer writes into the stream (attn_wo, mlp_fc2)
         zero_init: bool = true,
+        /// If not, begin with init_std / sqrt(2 n_layer) there, as GPT-2 does
+        depth_init: bool = false,
     }
     "data" {
         /// How the text is read: each line a document, or all of it one stream
@@ -267,6 +290,14 @@ impl Config {
         )?;
         self.validate_attention(&check)?;
         check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
+        check(
+            !self.qk_norm || self.norm != Norm::None,
+            "qk_norm",
+            "false where there is no norm (norm is none)",
+        )?;
+        check(self.residual_scale > 0.0, "residual_scale", "more than 0")?;
+        check((0.0..1.0).contains(&self.dropout), "dropout", "at least 0 and less than 1")?;
+        check(self.mlp_hidden <= 1 << 24, "mlp_hidden", "at most 16,777,216")?;
         check(self.init_std >= 0.0, "init_std", "at least 0")?;
         check(self.lr >= 0.0, "lr", "at least 0")?;
         check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;
@@ -328,6 +359,11 @@ impl Config {
         let rows = self.batch_size.saturating_mul(self.block_size);
         let worth = (rows / PART_ROWS).min(rows.saturating_mul(num_params) / PART_WORK).min(self.batch_size);
         if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
+    }
+
+    /// Numbers inside the MLP.
+    pub fn hidden(&self) -> usize {
+        if self.mlp_hidden == 0 { 4 * self.n_embd } else { self.mlp_hidden }
     }
 
     /// Channels of one head.

@@ -1,20 +1,9 @@
 //! Names and shapes of the one flat slice that holds all parameters.
 
+use crate::norm::{Norm, NormPlace};
+pub use crate::op::Kind;
 use crate::position::Position;
 use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
-
-/// What a matrix is for: an optimiser may treat one kind otherwise than another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A table with a row for each token or position.
-    Embedding,
-    /// A linear map.
-    Weight,
-    /// Factors, of which a norm has one for each channel.
-    Gain,
-    /// What is added, a number for each channel.
-    Bias,
-}
 
 /// How a matrix begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,26 +52,73 @@ impl Layout {
     /// The parameters of this model over an alphabet of `vocab_size` tokens.
     pub fn new(config: &Config, vocab_size: usize) -> Layout {
         let mut layout = Layout { matrices: Vec::new() };
-        let (c, v) = (config.n_embd, vocab_size);
+        let (c, v, norm) = (config.n_embd, vocab_size, config.norm);
         let std = config.init_std;
-        // Keys and values, of which heads may share one.
-        let shared = c / config.sight().group();
-        // What writes into the stream.
-        let std_out = if config.zero_init { 0.0 } else { std };
         layout.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(std));
         if config.position == Position::Learned {
             layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
         }
-        layout.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(std));
+        if !config.tied {
+            layout.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(std));
+        }
+        if config.embd_norm {
+            layout.norm("embd_norm", norm, c);
+        }
         for i in 0..config.n_layer {
-            for (name, rows) in [("attn_wq", c), ("attn_wk", shared), ("attn_wv", shared)] {
-                layout.push(format!("layer{i}.{name}"), [rows, c], Kind::Weight, Begin::Normal(std));
-            }
-            layout.push(format!("layer{i}.attn_wo"), [c, c], Kind::Weight, Begin::Normal(std_out));
-            layout.push(format!("layer{i}.mlp_fc1"), [4 * c, c], Kind::Weight, Begin::Normal(std));
-            layout.push(format!("layer{i}.mlp_fc2"), [c, 4 * c], Kind::Weight, Begin::Normal(std_out));
+            layout.layer(config, i);
+        }
+        if config.final_norm {
+            layout.norm("final_norm", norm, c);
         }
         layout
+    }
+
+    /// Layer `i`: maps that are computed as one stand one after the other, and so do their biases.
+    fn layer(&mut self, config: &Config, i: usize) {
+        let (c, d, hidden, std) = (config.n_embd, config.head_dim(), config.hidden(), config.init_std);
+        // What writes into the stream.
+        let std_out = match (config.zero_init, config.depth_init) {
+            (true, _) => 0.0,
+            (false, true) => std / (2.0 * config.n_layer as f64).sqrt(),
+            (false, false) => std,
+        };
+        let branch = |layout: &mut Layout, name: &str, linear: &dyn Fn(&mut Layout)| {
+            layout.norm(&format!("layer{i}.{name}_norm"), config.norm, c);
+            linear(layout);
+            if config.norm_place == NormPlace::Both {
+                layout.norm(&format!("layer{i}.{name}_norm_out"), config.norm, c);
+            }
+        };
+        let linear = |layout: &mut Layout, names: &[(&str, [usize; 2])], std: f64| {
+            for (name, shape) in names {
+                layout.push(format!("layer{i}.{name}"), *shape, Kind::Weight, Begin::Normal(std));
+            }
+            for (name, [outputs, _]) in names.iter().filter(|_| config.bias) {
+                layout.push(format!("layer{i}.{name}_bias"), [1, *outputs], Kind::Bias, Begin::All(0.0));
+            }
+        };
+        branch(self, "attn", &|layout| {
+            // Keys and values, of which heads may share one.
+            let shared = c / config.sight().group();
+            linear(layout, &[("attn_wq", [c, c]), ("attn_wk", [shared, c]), ("attn_wv", [shared, c])], std);
+            if config.qk_norm {
+                layout.norm(&format!("layer{i}.attn_q_norm"), config.norm, d);
+                layout.norm(&format!("layer{i}.attn_k_norm"), config.norm, d);
+            }
+            linear(layout, &[("attn_wo", [c, c])], std_out);
+        });
+        branch(self, "mlp", &|layout| {
+            linear(layout, &[("mlp_fc1", [hidden, c])], std);
+            linear(layout, &[("mlp_fc2", [c, hidden])], std_out);
+        });
+    }
+
+    /// The parameters of a norm over rows of `cols` numbers.
+    fn norm(&mut self, name: &str, norm: Norm, cols: usize) {
+        for param in norm.formula().params {
+            let cols = if param.shared { 1 } else { cols };
+            self.push(format!("{name}_{}", param.name), [1, cols], param.kind, Begin::All(param.begin));
+        }
     }
 
     fn push(&mut self, name: String, [rows, cols]: [usize; 2], kind: Kind, begin: Begin) {

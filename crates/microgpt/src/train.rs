@@ -9,7 +9,7 @@ use crate::exchange::{Alone, Exchange};
 use crate::model::gpt::Gpt;
 use crate::optim::Adam;
 use crate::real::Real;
-use crate::rng::Rng;
+use crate::rng::{Rng, mix};
 use crate::tensor::Learner;
 use crate::token::Tokenizer;
 
@@ -114,6 +114,7 @@ impl<R: Real> Trainer<R> {
         for i in 0..share {
             let part = batch.part(worker * share + i, parts, &mut self.part);
             self.engine.begin(part);
+            self.engine.leave_to(mix(self.config.seed, self.steps_done as u64));
             loss_now = 0.0;
             if part.rows() > 0 {
                 let logits = self.model.forward(&*self.engine, part);

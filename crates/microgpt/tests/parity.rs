@@ -11,7 +11,7 @@ use microgpt::position::Position;
 use microgpt::real::Real;
 use microgpt::rng::Rng;
 use microgpt::sight::AttentionKind;
-use microgpt::tensor::Learner;
+use microgpt::tensor::{Engine, Learner};
 use microgpt_kernels::level;
 use std::sync::Mutex;
 
@@ -105,6 +105,31 @@ fn long_documents_and_wide_heads_too() {
     }
 }
 
+/// Token by token, and several at once, with keys and values remembered: the logits of all tokens at once.
+fn decode(config: &Config, length: usize, vocab_size: usize) {
+    let mut rng = Rng::new(6);
+    let model = Gpt::new(config, vocab_size);
+    let tokens: Vec<u32> = (0..length).map(|_| rng.below(vocab_size) as u32).collect();
+    let mut engine = Fast::new(model.layout.init(&mut rng).unwrap());
+    engine.reserve_memory(model.memory_slots(), 2 * model.block_size(), model.memory_cols());
+    let mut logits = |tokens: &[u32], past: usize, decoding: bool| {
+        let mut batch = Batch { decoding, ..Batch::default() };
+        batch.push_segment(tokens, past, if decoding { model.block_size() } else { 0 });
+        engine.begin(&batch);
+        let logits = model.forward(&engine, &batch).id();
+        engine.values(logits)
+    };
+    let whole = logits(&tokens, 0, false);
+    for step in [1, 7] {
+        let found = (0..length).step_by(step).flat_map(|past| {
+            let end = length.min(past + step);
+            logits(&tokens[past..end], past, true)
+        });
+        let error = distance(&found.collect::<Vec<f64>>(), &whole, 0.0);
+        assert!(error < 1e-5, "decoding by {step}, {config:?}: {error:e}");
+    }
+}
+
 #[test]
 fn every_position_and_attention_too() {
     let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -121,6 +146,7 @@ fn every_position_and_attention_too() {
             Config { position: rotary, ..all.clone() },
             Config { position: alibi, ..all },
             Config { attention: AttentionKind::Linear, position: rotary, n_kv_head: 2, ..base.clone() },
+            Config { position: rotary, n_kv_head: 2, qk_norm: true, bias: true, tied: true, ..base.clone() },
         ];
         for (&position, &attention) in
             Position::ALL.iter().flat_map(|p| AttentionKind::ALL.iter().map(move |a| (p, a)))
@@ -130,6 +156,7 @@ fn every_position_and_attention_too() {
         for config in configs.iter().filter(|config| config.validate().is_ok()) {
             compare(config, &[7, 1, 16, 3], 27);
             compare(config, &[64, 5, 33], 27);
+            decode(config, 40, 27);
         }
     }
 }

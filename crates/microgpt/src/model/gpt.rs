@@ -4,28 +4,55 @@ use crate::batch::Batch;
 use crate::config::Config;
 use crate::layout::Layout;
 use crate::model::layer::Layer;
+use crate::model::norm::NormAt;
+use crate::norm::Norm;
 use crate::position::Position;
-use crate::tensor::{Engine, Index, Tensor};
+use crate::tensor::{Engine, Index, Shape, Tensor};
 
 /// A GPT: what stands where in the flat slice of parameters, and what is computed with it.
 #[derive(Debug, Clone)]
 pub struct Gpt {
     /// Names and places of all parameters.
     pub layout: Layout,
+    wte: (usize, Shape),
+    /// Where learned positions stand.
+    wpe: Option<(usize, Shape)>,
     position: Position,
     block_size: usize,
     /// Numbers of a row of keys, and of one of values.
     memory_cols: usize,
+    lm_head: (usize, Shape),
+    /// Token and position are normed as [`Tensor::embed`] does it; else by this, if by anything.
+    embed: bool,
+    embd_norm: Option<NormAt>,
+    dropout: f64,
     layers: Vec<Layer>,
+    final_norm: Option<NormAt>,
 }
 
 impl Gpt {
     /// The model of these settings over an alphabet of `vocab_size` tokens.
     pub fn new(config: &Config, vocab_size: usize) -> Gpt {
         let layout = Layout::new(config, vocab_size);
-        let layers = (0..config.n_layer).map(|i| Layer::new(config, &layout, i)).collect();
-        let memory_cols = config.n_embd / config.sight().group();
-        Gpt { layout, position: config.position, block_size: config.block_size, memory_cols, layers }
+        let find = |name: &str| {
+            let matrix = layout.find(name).expect("a matrix of the layout");
+            (matrix.offset, matrix.shape)
+        };
+        let norm = |name| NormAt::new(&layout, config.norm, None, name);
+        Gpt {
+            wte: find("wte"),
+            wpe: (config.position == Position::Learned).then(|| find("wpe")),
+            position: config.position,
+            block_size: config.block_size,
+            memory_cols: config.n_embd / config.sight().group(),
+            lm_head: find(if config.tied { "wte" } else { "lm_head" }),
+            embed: config.embd_norm && config.norm == Norm::RmsNorm,
+            embd_norm: config.embd_norm.then(|| norm("embd_norm")),
+            dropout: config.dropout,
+            layers: (0..config.n_layer).map(|i| Layer::new(config, &layout, i)).collect(),
+            final_norm: config.final_norm.then(|| norm("final_norm")),
+            layout,
+        }
     }
 
     /// How many memories decoding needs: the keys and the values of each layer.
@@ -40,12 +67,12 @@ impl Gpt {
 
     /// V: how many tokens there are.
     pub fn vocab_size(&self) -> usize {
-        self.layout.matrices()[0].shape.rows
+        self.wte.1.rows
     }
 
     /// C: how many numbers describe a token.
     pub fn n_embd(&self) -> usize {
-        self.layout.matrices()[0].shape.cols
+        self.wte.1.cols
     }
 
     /// The longest context.
@@ -55,26 +82,45 @@ impl Gpt {
 
     /// The logits of each row's next token, `[T, V]`.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
-        let table = |name: &str| {
-            let matrix = self.layout.find(name).expect("a matrix of the layout");
-            Tensor::param(engine, matrix.offset, matrix.shape)
-        };
-        let (rows, wte) = (batch.rows(), table("wte"));
-        let mut x = match self.position {
-            Position::Learned => wte.embed(table("wpe"), rows),
-            position => {
-                let mut x = wte.gather(Index::Tokens, rows).named(None, "token");
-                if position == Position::Sinusoidal {
-                    // As large as the sines and cosines that are added (Vaswani et al., 2017, section 3.4).
-                    let (scale, cols) = ((self.n_embd() as f64).sqrt(), self.n_embd());
-                    x = x.affine(scale, 0.0) + Tensor::sinusoids(engine, rows, cols).named(None, "position");
-                }
-                x.rmsnorm().named(None, "embedded")
+        let param = |(offset, shape)| Tensor::param(engine, offset, shape);
+        let (wte, wpe, lm_head) = (param(self.wte), self.wpe.map(param), param(self.lm_head));
+        let mut x = match wpe {
+            Some(wpe) if self.embed => wte.embed(wpe, batch.rows()),
+            _ => {
+                let sum = self.placed(engine, wte, wpe, batch.rows());
+                self.embd_norm.as_ref().map_or(sum, |norm| norm.forward(engine, sum)).named(None, "embedded")
             }
         };
+        x = x.dropout(self.dropout, 0);
         for layer in &self.layers {
             x = layer.forward(engine, x);
         }
-        x.linear(table("lm_head")).named(None, "logits")
+        if let Some(norm) = &self.final_norm {
+            x = norm.forward(engine, x);
+        }
+        x.linear(lm_head).named(None, "logits")
+    }
+
+    /// What each token is, and where it stands if that is said here: `[T, C]`.
+    fn placed<'e>(
+        &self,
+        engine: &'e dyn Engine,
+        wte: Tensor<'e>,
+        wpe: Option<Tensor<'e>>,
+        rows: usize,
+    ) -> Tensor<'e> {
+        if let Some(wpe) = wpe {
+            let [what, place] = wte.what_and_place(wpe, rows);
+            return what + place;
+        }
+        let (what, cols) = (wte.gather(Index::Tokens, rows).named(None, "token"), self.n_embd());
+        match self.position {
+            // The tokens' rows become as large as the sines that are added (Vaswani et al., 2017, section 3.4).
+            Position::Sinusoidal => {
+                let place = Tensor::sinusoids(engine, rows, cols).named(None, "position");
+                what.affine((cols as f64).sqrt(), 0.0) + place
+            }
+            _ => what,
+        }
     }
 }

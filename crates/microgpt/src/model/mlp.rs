@@ -1,7 +1,9 @@
 //! The MLP: a token thinks about what it has found, on its own.
 
 use crate::activation::Activation;
+use crate::config::Config;
 use crate::layout::Layout;
+use crate::model::branch::{Branch, Half};
 use crate::model::linear::Linear;
 use crate::tensor::{Engine, Tensor};
 
@@ -10,6 +12,7 @@ use crate::tensor::{Engine, Tensor};
 pub struct Mlp {
     layer: usize,
     activation: Activation,
+    branch: Branch,
     fc1: Linear,
     fc2: Linear,
 }
@@ -19,17 +22,17 @@ impl Mlp {
     ///
     /// # Panics
     /// If the layout has no such layer.
-    pub fn new(layout: &Layout, layer: usize, activation: Activation) -> Mlp {
+    pub fn new(config: &Config, layout: &Layout, layer: usize) -> Mlp {
         let linear = |name: &str| Linear::new(layout, layer, &[name]);
-        Mlp { layer, activation, fc1: linear("mlp_fc1"), fc2: linear("mlp_fc2") }
+        let (activation, branch) = (config.activation, Branch::new(config, layout, layer, Half::Mlp));
+        Mlp { layer, activation, branch, fc1: linear("mlp_fc1"), fc2: linear("mlp_fc2") }
     }
 
     /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)).
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let layer = Some(self.layer);
-        let hidden =
-            self.fc1.forward(engine, x.rmsnorm().named(layer, "mlp_norm")).named(layer, "mlp_hidden");
+        let hidden = self.fc1.forward(engine, self.branch.enter(engine, x)).named(layer, "mlp_hidden");
         let active = hidden.activate(self.activation).named(layer, "mlp_active");
-        self.fc2.onto(engine, active, x).named(layer, "stream")
+        self.branch.leave(engine, &self.fc2, active, x).named(layer, "stream")
     }
 }

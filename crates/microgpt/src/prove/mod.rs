@@ -299,6 +299,7 @@ mod tests {
             Config { position: alibi, ..all.clone() },
             Config { position: Position::None, ..all },
             Config { attention: AttentionKind::Linear, position: rotary, n_kv_head: 2, ..base.clone() },
+            Config { position: rotary, n_kv_head: 2, qk_norm: true, bias: true, tied: true, ..base.clone() },
         ];
         for (&position, &attention) in
             Position::ALL.iter().flat_map(|p| AttentionKind::ALL.iter().map(move |a| (p, a)))

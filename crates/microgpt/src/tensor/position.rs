@@ -3,6 +3,12 @@
 use super::{Engine, Index, Op, Shape, Tensor};
 
 impl<'e> Tensor<'e> {
+    /// What each token is (a row of this table), and where it stands (a row of `places`): two of `[T, C]`.
+    pub fn what_and_place(self, places: Tensor<'e>, rows: usize) -> [Tensor<'e>; 2] {
+        let what = self.gather(Index::Tokens, rows).named(None, "token");
+        [what, places.gather(Index::Positions, rows).named(None, "position")]
+    }
+
     /// What each token is (a row of this table) and where it stands (a row of `places`), added and normed: `[T, C]`.
     ///
     /// # Panics
@@ -12,8 +18,7 @@ impl<'e> Tensor<'e> {
         assert_eq!(what.cols, place.cols, "embed {what} and {place}");
         let op = Op::Embed { tokens: self.id, places: places.id };
         self.composite(op, Shape::new(rows, what.cols), || {
-            let what = self.gather(Index::Tokens, rows).named(None, "token");
-            let place = places.gather(Index::Positions, rows).named(None, "position");
+            let [what, place] = self.what_and_place(places, rows);
             (what + place).rmsnorm()
         })
         .named(None, "embedded")

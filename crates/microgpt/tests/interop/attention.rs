@@ -14,10 +14,10 @@ fn hold(
     found: impl for<'e> Fn([Tensor<'e>; 3], Sight) -> Tensor<'e>,
 ) {
     let (c, kv) = (golden.get("dy").cols, golden.get("dy").cols / sight.group());
-    let attend = |x: Tensor<'_>| [x.columns(0, c), x.columns(c, kv), x.columns(c + kv, kv)];
-    for (engine, numbers) in
-        on_each_engine(golden.get(x), &[], golden.get("dy"), &|_, x, _| found(attend(x), sight))
-    {
+    let numbers = on_each_engine(golden.get(x), &[], golden.get("dy"), &|_, x, _| {
+        found([x.columns(0, c), x.columns(c, kv), x.columns(c + kv, kv)], sight)
+    });
+    for (engine, numbers) in numbers {
         golden.get(&format!("{name}_y")).hold(&numbers[0], engine);
         golden.get(&format!("{name}_d")).hold(&numbers[1], engine);
     }
@@ -39,9 +39,7 @@ fn attention_is_pytorchs() {
     ] {
         hold(&golden, name, x, sight, |[q, k, v], sight| q.attention(k, v, sight, 0));
     }
-    for (name, x, sight) in
-        [("rotary", "qkv", plain), ("all", "few", Sight { window, softcap, ..grouped })]
-    {
+    for (name, x, sight) in [("rotary", "qkv", plain), ("all", "few", Sight { window, softcap, ..grouped })] {
         hold(&golden, name, x, sight, |[q, k, v], sight| {
             let k = k.rotate(sight.kv_heads as usize, base);
             q.rotate(sight.heads(), base).attention(k, v, sight, 0)

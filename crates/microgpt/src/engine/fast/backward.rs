@@ -64,7 +64,7 @@ impl Tape {
         if add { slices::add_into(dx, dy) } else { dx.copy_from_slice(dy) }
     }
 
-    fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
+    pub(super) fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
         let (w, input) = (self.get(w), self.get(x));
         assert_eq!(w.place, Place::Params, "linear: weights are parameters");
         assert_eq!(input.place, Place::Step, "linear: the input is a tensor of this step");
@@ -117,7 +117,7 @@ impl Tape {
                 );
             }
             Op::Layer { .. } => self.layer_back(y),
-            Op::Add(a, b) => {
+            Op::Add(a, b) if self.get(b).shape == y.shape => {
                 self.pass(a, &y);
                 self.pass(b, &y);
             }
@@ -133,6 +133,27 @@ impl Tape {
             Op::LinearOnto { x, w, onto } => {
                 self.linear_back(&y, x, w);
                 self.pass(onto, &y);
+            }
+            Op::LinearBias { .. }
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. } => {
+                self.with_rows_back(&y);
+            }
+            Op::Dropout { x, rate, place } => self.dropout_back(&y, x, rate, place),
+            Op::Affine { x, scale, .. } => {
+                self.ready(x);
+                let x = self.get(x).all();
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                slices::axpy(&mut before[x], scale as f32, &dy[..y.shape.len()]);
+            }
+            Op::Reshape(x) => {
+                self.ready(x);
+                let x = self.get(x);
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                for (r, dy) in dy[..y.shape.len()].chunks_exact(x.shape.cols).enumerate() {
+                    slices::add_into(&mut before[x.row(r)], dy);
+                }
             }
             Op::RmsNorm(x) => {
                 self.ready(x);

@@ -88,7 +88,7 @@ impl Tape {
                 }
                 self.batch = batch;
             }
-            Op::Add(a, b) => {
+            Op::Add(a, b) if self.get(b).shape == y.shape => {
                 let (before, out, _) = self.split(y);
                 out.copy_from_slice(before.all(a));
                 slices::add_into(out, before.all(b));
@@ -106,6 +106,24 @@ impl Tape {
                 let (before, out, _) = self.split(y);
                 out.copy_from_slice(before.all(onto));
                 matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, true);
+            }
+            Op::LinearBias { .. }
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. } => {
+                self.with_rows(y);
+            }
+            Op::Dropout { x, rate, place } => self.dropout(y, x, rate, place),
+            Op::Affine { x, scale, shift } => {
+                let (before, out, _) = self.split(y);
+                slices::affine(out, before.all(x), scale as f32, shift as f32);
+            }
+            Op::Reshape(x) => {
+                let (before, out, _) = self.split(y);
+                let width = before.get(x).shape.cols;
+                for (r, out) in out.chunks_exact_mut(width).enumerate() {
+                    out.copy_from_slice(before.row(x, r));
+                }
             }
             Op::RmsNorm(x) => {
                 let (before, out, inverse) = self.split(y);

@@ -15,6 +15,7 @@ use std::ops::Range;
 mod backward;
 mod forward;
 mod layer;
+mod norms;
 mod places;
 mod primitives;
 
@@ -45,6 +46,7 @@ struct Tape {
     /// Names, in the order in which they were given: the last that a tensor got is its own.
     labels: Vec<(Id, Label)>,
     batch: Batch,
+    chance: Option<u64>,
     segments: Vec<attention::Segment>,
     fuse: bool,
     clock: Clock,
@@ -75,6 +77,11 @@ struct Stored {
 impl Stored {
     fn at(&self, row: usize, col: usize) -> usize {
         self.start + row * self.stride + col
+    }
+
+    /// As `at`, where one row may stand for all rows, and one column for all columns.
+    fn spread(&self, row: usize, col: usize) -> usize {
+        self.at(if self.shape.rows > 1 { row } else { 0 }, if self.shape.cols > 1 { col } else { 0 })
     }
 
     fn row(&self, row: usize) -> std::ops::Range<usize> {
@@ -128,6 +135,10 @@ impl Engine for Fast {
 
     fn loss_rows(&self) -> usize {
         self.tape.borrow().batch.loss_rows
+    }
+
+    fn chance(&self) -> Option<u64> {
+        self.tape.borrow().chance
     }
 
     fn memory_rows(&self) -> Option<usize> {
@@ -197,6 +208,7 @@ impl Learner<f32> for Fast {
             tape.param_grads.fill(0.0);
         }
         tape.batch.clone_from(batch);
+        tape.chance = None;
         tape.segments.clear();
         tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
             q_start: s.start,
@@ -205,6 +217,10 @@ impl Learner<f32> for Fast {
             past: s.past,
         }));
         tape.clock.skip();
+    }
+
+    fn leave_to(&mut self, chance: u64) {
+        self.tape.get_mut().chance = Some(chance);
     }
 
     fn backward(&mut self, loss: Id) {
@@ -313,7 +329,9 @@ impl Tape {
     /// How many numbers the kernel of this operation keeps for the way back.
     fn kept_len(&self, op: Op, shape: Shape) -> usize {
         match op {
-            Op::RmsNorm(_) | Op::Embed { .. } => shape.rows,
+            Op::RmsNorm(_) | Op::RmsNormGain { .. } | Op::Embed { .. } => shape.rows,
+            Op::LayerNorm { .. } => 2 * shape.rows,
+            Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { sight, .. } | Op::LinearAttention { sight, .. } => {

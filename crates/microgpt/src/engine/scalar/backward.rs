@@ -46,14 +46,13 @@ impl Tape {
                 let (a, b) = (self.get(a), self.get(b));
                 self.each_back(y, |_, grads, r, c, g| {
                     grads[a.at(r, c)] += g;
-                    grads[b.at(r, c)] += g;
+                    grads[b.spread(r, c)] += g;
                 });
             }
             Op::Mul(a, b) => {
                 let (a, b) = (self.get(a), self.get(b));
-                let wide = b.shape.cols > 1;
                 self.each_back(y, |values, grads, r, c, g| {
-                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
+                    let (a, b) = (a.at(r, c), b.spread(r, c));
                     grads[a] += values[b] * g;
                     grads[b] += values[a] * g;
                 });
@@ -95,6 +94,26 @@ impl Tape {
                     grads[x.at(r, c)] += (1.0 / values[x.at(r, c)]) * g
                 });
             }
+            Op::Tanh(x) => {
+                let x = self.get(x);
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += (1.0 - values[y.at(r, c)] * values[y.at(r, c)]) * g;
+                });
+            }
+            Op::Reshape(x) => {
+                let x = self.get(x);
+                let cols = x.shape.cols;
+                for i in (0..y.shape.len()).rev() {
+                    self.grads[x.at(i / cols, i % cols)] += self.grads[y.start + i];
+                }
+            }
+            Op::Dropout { x, rate, place } => {
+                let x = self.get(x);
+                let factors = self.dropped(y, rate, place);
+                self.each_back(y, |_, grads, r, c, g| {
+                    grads[x.at(r, c)] += factors[r * y.shape.cols + c] * g;
+                });
+            }
             Op::Activate { x, f } => {
                 let x = self.get(x);
                 let part = if fault == Some(Fault::Derivative) { 0.5 } else { 1.0 };
@@ -131,12 +150,6 @@ impl Tape {
                 }
             }
             Op::Linear { x, w } => self.linear_back(y, self.get(x), self.get(w)),
-            Op::Tanh(x) => {
-                let x = self.get(x);
-                self.each_back(y, |values, grads, r, c, g| {
-                    grads[x.at(r, c)] += (1.0 - values[y.at(r, c)] * values[y.at(r, c)]) * g;
-                });
-            }
             Op::Feature(x) => {
                 let x = self.get(x);
                 self.each_back(y, |values, grads, r, c, g| {
@@ -213,7 +226,11 @@ impl Tape {
             }
             Op::Embed { .. }
             | Op::LinearOnto { .. }
+            | Op::LinearBias { .. }
             | Op::RmsNorm(_)
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. }
             | Op::Attention { .. }
             | Op::LinearAttention { .. }
             | Op::CrossEntropy(_)
