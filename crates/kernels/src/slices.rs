@@ -11,6 +11,13 @@ pub mod naive {
         }
     }
 
+    /// See [`mix`](super::mix).
+    pub fn mix(y: &mut [f32], keep: f32, x: &[f32]) {
+        for i in 0..y.len() {
+            y[i] += (1.0 - keep) * (x[i] - y[i]);
+        }
+    }
+
     /// See [`affine`](super::affine).
     pub fn affine(y: &mut [f32], x: &[f32], scale: f32, shift: f32) {
         for i in 0..y.len() {
@@ -49,6 +56,13 @@ simd! { fn axpy_simd(y: &mut [f32], a: f32, x: &[f32]) = axpy_body; }
 fn axpy_body<V: Vector>(y: &mut [f32], a: f32, x: &[f32]) {
     let a = V::splat(a);
     zip1::<V>(y, x, |y, x| a.fma(x, y))
+}
+
+simd! { fn mix_simd(y: &mut [f32], keep: f32, x: &[f32]) = mix_body; }
+#[inline(always)]
+fn mix_body<V: Vector>(y: &mut [f32], keep: f32, x: &[f32]) {
+    let part = V::splat(1.0 - keep);
+    zip1::<V>(y, x, |y, x| part.fma(x - y, y))
 }
 
 simd! { fn affine_simd(y: &mut [f32], x: &[f32], scale: f32, shift: f32) = affine_body; }
@@ -105,6 +119,16 @@ pub fn add_into(y: &mut [f32], x: &[f32]) {
 pub fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
     assert!(x.len() == y.len(), "axpy: y has {} numbers, x {}", y.len(), x.len());
     axpy_simd(y, a, x)
+}
+
+/// `y[i] = keep y[i] + (1 - keep) x[i]`, such that equal numbers stay as they are.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub fn mix(y: &mut [f32], keep: f32, x: &[f32]) {
+    assert!(x.len() == y.len(), "mix: y has {} numbers, x {}", y.len(), x.len());
+    mix_simd(y, keep, x)
 }
 
 /// `y[i] = x[i] scale + shift`.
@@ -169,6 +193,9 @@ mod tests {
                 add_into(&mut a, &x);
                 naive::axpy(&mut b, 1.0, &x);
                 assert_close(&a, &b, 1e-6, &format!("add_into {level:?} {n}"));
+                mix(&mut a, 0.7, &x);
+                naive::mix(&mut b, 0.7, &x);
+                assert_close(&a, &b, 1e-6, &format!("mix {level:?} {n}"));
                 scale(&mut a, 2.0);
                 b.iter_mut().for_each(|b| *b *= 2.0);
                 assert_close(&a, &b, 1e-6, &format!("scale {level:?} {n}"));

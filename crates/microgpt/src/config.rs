@@ -1,13 +1,14 @@
 //! Every knob, in one list. Flags, files, help and checks follow from it.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Named};
 use crate::choices::{Choice, nearest};
 use crate::documents::DataMode;
 use crate::error::Error;
 use crate::norm::{Norm, NormPlace};
+use crate::optimizer::OptimizerKind;
 use crate::position::Position;
 use crate::real::EngineKind;
-use crate::schedule::Schedule;
+use crate::schedule::{Course, Schedule};
 use crate::sight::{AttentionKind, Sight};
 
 /// A setting as text and back: what a knob's type has to offer.
@@ -68,6 +69,21 @@ impl Setting for bool {
     }
     fn read(text: &str) -> Result<bool, String> {
         text.parse().map_err(|_| format!("expected true or false, found {text:?}"))
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for Activation {
+    fn values() -> String {
+        format!("{}|FORMULA", <Named as Setting>::values())
+    }
+    fn choices() -> Vec<(&'static str, &'static str)> {
+        <Named as Setting>::choices()
+    }
+    fn read(text: &str) -> Result<Activation, String> {
+        Activation::parse(text).map_err(|error| error.to_string())
     }
     fn write(&self) -> String {
         self.to_string()
@@ -183,8 +199,8 @@ knobs! {
         window: usize = 0,
         /// A score z of attention becomes softcap tanh(z / softcap); 0: it stays
         softcap: f64 = 0.0,
-        /// The MLP's function
-        activation: Activation = Activation::SquaredRelu,
+        /// The MLP's function, by name or as a formula of x, and of g if it is to have a gate
+        activation: Activation = Named::SquaredRelu.into(),
         /// Numbers inside the MLP; 0: four times n_embd
         mlp_hidden: usize = 0,
         /// What keeps the stream's numbers at one size
@@ -229,18 +245,36 @@ knobs! {
         steps: usize = 500,
         /// Documents, or windows of a stream, in a step
         batch_size: usize = 1,
-        /// Parts of a step that threads may share, a power of two; 0: as many as its work is worth
+        /// Gradient accumulation: parts of a step, which threads may share; a power of two; 0: as its work is worth
         micro_batches: usize = 0,
         /// The highest learning rate
         lr: f64 = 0.01,
         /// How it changes over the steps
         schedule: Schedule = Schedule::Cosine,
-        /// Adam: how slowly its mean of the gradients changes
+        /// Steps in which the learning rate rises to lr, before the schedule begins
+        warmup: usize = 0,
+        /// linear, cosine, wsd, one_cycle: the part of lr that is left at the end
+        lr_end: f64 = 0.0,
+        /// wsd: the part of the steps, the last, in which the learning rate falls
+        wsd_decay: f64 = 0.2,
+        /// What turns gradients into steps
+        optimizer: OptimizerKind = OptimizerKind::Adam,
+        /// adam, adamw, muon: how slowly the mean of the gradients changes; lion: how much of it decides
         beta1: f64 = 0.9,
-        /// Adam: how slowly its mean of their squares changes
+        /// adam, adamw, muon: how slowly the mean of their squares changes; lion: that of the gradients
         beta2: f64 = 0.95,
-        /// Adam: what keeps it from dividing by zero
+        /// adam, adamw, muon: what keeps them from dividing by zero
         eps: f64 = 1e-8,
+        /// sgd, muon: how much of the last direction is kept; 0: nothing
+        momentum: f64 = 0.9,
+        /// sgd: look ahead, by the momentum that is to come (muon always does)
+        nesterov: bool = false,
+        /// How weights shrink, gains and biases excepted; adamw, lion, muon: by lr times this; adam, sgd: with the gradient
+        weight_decay: f64 = 0.0,
+        /// The longest gradient, all parameters taken as one vector, that is not shortened to this; 0: any
+        grad_clip: f64 = 0.0,
+        /// An average of the weights, to evaluate and to sample: what it keeps of itself in a step; 0: none
+        ema: f64 = 0.0,
         /// Where chance begins: the same seed gives the same run, to the last bit
         seed: u64 = 42,
     }
@@ -303,6 +337,13 @@ impl Config {
         check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;
         check((0.0..1.0).contains(&self.beta2), "beta2", "at least 0 and less than 1")?;
         check(self.eps > 0.0, "eps", "more than 0")?;
+        check((0.0..1.0).contains(&self.momentum), "momentum", "at least 0 and less than 1")?;
+        check(!self.nesterov || self.momentum > 0.0, "nesterov", "false, as momentum is 0")?;
+        check(self.weight_decay >= 0.0, "weight_decay", "at least 0")?;
+        check(self.grad_clip >= 0.0, "grad_clip", "at least 0")?;
+        check((0.0..1.0).contains(&self.ema), "ema", "at least 0 and less than 1")?;
+        check((0.0..=1.0).contains(&self.lr_end), "lr_end", "at least 0 and at most 1")?;
+        check(self.wsd_decay > 0.0 && self.wsd_decay <= 1.0, "wsd_decay", "more than 0 and at most 1")?;
         check(self.temperature > 0.0, "temperature", "more than 0")?;
         check(self.n_layer <= 10_000, "n_layer", "at most 10,000")?;
         check(self.batch_size <= 1 << 20, "batch_size", "at most 1,048,576")?;
@@ -361,6 +402,12 @@ impl Config {
         if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
     }
 
+    /// The learning rate of step `step`, counted from 0.
+    pub fn rate(&self, step: usize) -> f64 {
+        let &Config { lr, steps, warmup, lr_end, wsd_decay, .. } = self;
+        Course { lr, steps, warmup, lr_end, wsd_decay }.rate(self.schedule, step)
+    }
+
     /// Numbers inside the MLP.
     pub fn hidden(&self) -> usize {
         if self.mlp_hidden == 0 { 4 * self.n_embd } else { self.mlp_hidden }
@@ -373,85 +420,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_is_read_back_as_it_was_written() {
-        let config = Config { lr: 0.1 + 0.2, eps: 1e-300, seed: u64::MAX, ..Config::default() };
-        let mut again = Config { n_layer: 9, samples: 1, activation: Activation::Relu, ..Config::default() };
-        for knob in Config::knobs() {
-            again.set(knob.name, &config.get(knob.name).unwrap()).unwrap();
-        }
-        assert_eq!(again, config);
-    }
-
-    #[test]
-    fn errors_name_the_setting_what_was_expected_and_what_was_found() {
-        let mut config = Config::default();
-        let error = |config: &mut Config, name: &str, value: &str| {
-            config.set(name, value).and_then(|()| config.validate()).unwrap_err().to_string()
-        };
-        assert_eq!(error(&mut config, "n_haed", "4"), "n_haed: no such setting; did you mean n_head?");
-        assert_eq!(error(&mut config, "lr", "fast"), "lr: expected a number, found \"fast\"");
-        assert_eq!(error(&mut config, "lr", "-0.1"), "lr: expected at least 0, found -0.1");
-        config.set("lr", "0.1").unwrap();
-        assert_eq!(error(&mut config, "n-head", "3"), "n_embd: expected a multiple of n_head (3), found 16");
-        config.set("n_head", "4").unwrap();
-        assert_eq!(
-            error(&mut config, "micro_batches", "3"),
-            "micro_batches: expected a power of two, or 0, found 3"
-        );
-        config.set("micro_batches", "4").unwrap();
-        assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
-        let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
-        assert_eq!(
-            error(&mut config, "activation", "rleu"),
-            format!("activation: expected one of {}, found \"rleu\" (did you mean relu?)", names.join(", "))
-        );
-    }
-
-    #[test]
-    fn what_excludes_each_other_is_told() {
-        let error = |config: Config| config.validate().unwrap_err().to_string();
-        let config = Config::default();
-        let linear = Config { attention: AttentionKind::Linear, ..config.clone() };
-        for (config, expected) in [
-            (
-                Config { n_kv_head: 3, ..config.clone() },
-                "n_kv_head: expected a divisor of n_head (4), or 0, found 3",
-            ),
-            (
-                Config { n_kv_head: 8, ..config.clone() },
-                "n_kv_head: expected a divisor of n_head (4), or 0, found 8",
-            ),
-            (
-                Config { position: Position::Rotary, n_head: 16, ..config.clone() },
-                "n_head: expected pairs of numbers in each head, that is an even n_embd / n_head, for position rotary, \
-                 found 16",
-            ),
-            (Config { softcap: -1.0, ..config }, "softcap: expected at least 0, found -1.0"),
-            (Config { window: 4, ..linear.clone() }, "window: expected 0 with attention linear, found 4"),
-            (
-                Config { softcap: 2.0, ..linear.clone() },
-                "softcap: expected 0 with attention linear, found 2.0",
-            ),
-            (
-                Config { position: Position::Alibi, ..linear },
-                "position: expected another than alibi with attention linear, found alibi",
-            ),
-        ] {
-            assert_eq!(error(config), expected);
-        }
-    }
-
-    #[test]
-    fn large_steps_are_cut_and_small_ones_are_not() {
-        let parts = |batch_size, block_size, num_params| {
-            Config { batch_size, block_size, ..Config::default() }.parts(num_params)
-        };
-        assert_eq!([parts(1, 8, 4064), parts(16, 16, 4192), parts(1, 4096, 1 << 30)], [1, 1, 1]);
-        assert_eq!([parts(12, 64, 811_264), parts(16, 256, 10_745_088)], [2, 8]);
-        assert_eq!(parts(usize::MAX, 2, usize::MAX), 64);
-    }
-}
+mod tests;

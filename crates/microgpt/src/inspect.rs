@@ -180,6 +180,11 @@ impl Look<'_> {
                 ("x / (1 - rate), or 0 by chance", one(x, if stays { 1.0 / (1.0 - rate) } else { 0.0 }))
             }
             Op::Activate { x, f } => ("f(x)", one(x, f.derivative(self.at(x, row, col)))),
+            Op::Gate { x, g, f } => {
+                let (f, at_x, at_g) = (f.formula(), self.at(x, row, col), self.at(g, row, col));
+                let slopes = [(x, f.slope(at_x, at_g)), (g, f.gate_slope(at_x, at_g))];
+                ("f(x, g)", slopes.map(|(id, slope)| self.operand(id, row, col, slope)).into())
+            }
             Op::OffMax(x) => ("x - max(x)", one(x, 1.0)),
             Op::Sum(x) => {
                 let cols = 0..self.shape(x).cols;

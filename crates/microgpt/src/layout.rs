@@ -109,6 +109,9 @@ impl Layout {
         });
         branch(self, "mlp", &|layout| {
             linear(layout, &[("mlp_fc1", [hidden, c])], std);
+            if config.activation.gated() {
+                linear(layout, &[("mlp_gate", [hidden, c])], std);
+            }
             linear(layout, &[("mlp_fc2", [c, hidden])], std_out);
         });
     }

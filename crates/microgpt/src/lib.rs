@@ -14,6 +14,7 @@ pub mod real;
 pub mod activation;
 pub mod position;
 pub mod sight;
+pub mod optimizer;
 pub mod op;
 pub mod tensor;
 pub mod norm;

@@ -160,6 +160,15 @@ pub enum Op {
         /// The function.
         f: Activation,
     },
+    /// f(x, g), number by number.
+    Gate {
+        /// What.
+        x: Id,
+        /// The gate.
+        g: Id,
+        /// The function.
+        f: Activation,
+    },
     /// x - max(x), row by row, where the maximum is taken as a plain number: no gradient goes through it.
     OffMax(Id),
     /// The sum of each row: `[rows, 1]`.

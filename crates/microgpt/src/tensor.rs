@@ -243,6 +243,15 @@ impl<'e> Tensor<'e> {
         self.op(Op::Activate { x: self.id, f }, self.shape.rows, self.shape.cols)
     }
 
+    /// f(x, g).
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub fn gate(self, g: Tensor<'e>, f: Activation) -> Tensor<'e> {
+        assert_eq!(self.shape, g.shape, "gate of {} and {}", self.shape, g.shape);
+        self.op(Op::Gate { x: self.id, g: g.id, f }, self.shape.rows, self.shape.cols)
+    }
+
     /// x - max(x), row by row, where the maximum is a plain number.
     pub fn off_max(self) -> Tensor<'e> {
         self.op(Op::OffMax(self.id), self.shape.rows, self.shape.cols)

@@ -12,8 +12,8 @@
 //! Katharopoulos et al., "Transformers are RNNs" (2020).
 #![expect(unsafe_code, reason = "reads behind one check for the whole segment")]
 
-use super::tiled::{FEW, columns, rows, with_room};
-use super::{Inputs, Place, Segment, check};
+use super::tiled::{FEW, with_room};
+use super::{Inputs, Place, Segment, check, clear};
 use crate::matmul::{self, View, product};
 use crate::slices;
 
@@ -160,6 +160,14 @@ fn carry(
     (0..more.len()).for_each(|j| slices::add_into(sum, &k[j * x.k.stride..][..d]));
 }
 
+fn rows(s: &[f32], stride: usize) -> View {
+    View { at: s.as_ptr(), rs: stride, cs: 1 }
+}
+
+fn columns(s: &[f32], stride: usize) -> View {
+    View { at: s.as_ptr(), rs: 1, cs: stride }
+}
+
 /// The transpose.
 fn turned(view: View) -> View {
     View { at: view.at, rs: view.cs, cs: view.rs }
@@ -176,7 +184,7 @@ unsafe fn all_pairs(pairs: &mut [f32], n: usize, d: usize, a: View, b: View) {
     (0..n).for_each(|p| pairs[p * BLOCK + p + 1..p * BLOCK + n].fill(0.0));
 }
 
-/// Adds the gradients of [`forward`] for q, k and v, given that of out.
+/// Adds the gradients of [`forward`] for q, k and v, given that of out, or replaces what is there by them.
 ///
 /// Shapes: as [`attention::backward`](super::backward).
 ///
@@ -189,12 +197,16 @@ pub fn backward(
     out: &[f32],
     saved: &[f32],
     x: &Inputs<'_>,
+    accumulate: bool,
 ) {
     super::check_back(grads, places, dout, out, saved, x);
     let mut saved = saved;
     for &segment in x.segments {
         let (mine, others) = saved.split_at(segment.saved(x.heads, x.head_size));
         saved = others;
+        if !accumulate {
+            clear(grads, places, x, segment);
+        }
         for g in 0..x.heads / x.variant.group {
             Back { x, s: segment, dout, out, saved: mine }.head(grads, places, g);
         }

@@ -4,11 +4,13 @@
 //! A [`Variant`] says what may differ: heads that share keys and values, how far a row sees, what is done to the scores.
 //!
 //! Two kernels: `small` for documents of up to 16 tokens and small heads (a register holds several heads at once; only
-//! the default variant), `tiled` for all others (matrix products over 32 queries at a time).
+//! the default variant), `tiled` for all others (matrix products over a block of queries). `linear` is another attention.
 
+mod bend;
 pub mod linear;
 pub mod naive;
 pub(crate) mod small;
+mod tile;
 mod tiled;
 
 use crate::level;
@@ -175,7 +177,8 @@ pub fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>) {
     }
 }
 
-/// Adds the gradients of [`forward`] for q, k and v, given that of out.
+/// The gradients of [`forward`] for q, k and v, given that of out. Adds to what is there where `accumulate`, else
+/// replaces it; rows outside all segments are not touched.
 ///
 /// Shapes: grads holds dq, dk, dv at `places`, in rows like those of q, k, v; dout, out `[T, C]`; saved and out as
 /// [`forward`] left them.
@@ -189,6 +192,7 @@ pub fn backward(
     out: &[f32],
     saved: &[f32],
     x: &Inputs<'_>,
+    accumulate: bool,
 ) {
     check_back(grads, places, dout, out, saved, x);
     let mut saved = saved;
@@ -196,9 +200,12 @@ pub fn backward(
         let (mine, others) = saved.split_at(segment.saved(x.heads, x.head_size));
         saved = others;
         if x.is_small(segment) {
+            if !accumulate {
+                clear(grads, places, x, segment);
+            }
             small::backward(grads, places, dout, out, mine, x, segment);
         } else {
-            tiled::backward(grads, places, dout, out, mine, x, segment);
+            tiled::backward(grads, places, dout, out, mine, x, segment, accumulate);
         }
     }
 }
@@ -209,6 +216,14 @@ pub(crate) fn is_small(segment: Segment, heads: usize, head_size: usize) -> bool
     let lanes = level::current().lanes();
     let fits = [1, 2, 4, 8, lanes].contains(&head_size) && (heads * head_size).is_multiple_of(lanes);
     fits && segment.is_small()
+}
+
+/// Sets the gradients of a segment to 0.
+fn clear(grads: &mut [f32], places: [Place; 3], x: &Inputs<'_>, s: Segment) {
+    let rows = [(s.q_start, s.q_len), (s.kv_start, s.keys()), (s.kv_start, s.keys())];
+    for ((place, (first, count)), width) in places.into_iter().zip(rows).zip(x.widths()) {
+        (first..first + count).for_each(|r| grads[place.at(r)..][..width].fill(0.0));
+    }
 }
 
 /// All that the kernels rely on when they read through pointers.

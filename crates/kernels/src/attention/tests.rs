@@ -33,14 +33,19 @@ fn compare_variant(lengths: &[usize], heads: usize, head_size: usize, variant: V
     let (mut out2, mut grads2) = (vec![0.0; t * c], numbers(t * stride, 3));
     naive::forward(&mut out2, &x);
     naive::backward(&mut grads2, places, &dout, &x);
+    let mut grads3 = vec![0.0; t * stride];
+    naive::backward(&mut grads3, places, &dout, &x);
     at_each(|level| {
         let what = format!("{level:?}, documents {lengths:?}, {heads} heads of {head_size}, {variant:?}");
         let (mut out, mut saved) = (vec![0.0; t * c], vec![f32::NAN; saved_len(&segments, heads, head_size)]);
         forward(&mut out, &mut saved, &x);
         assert_close(&out, &out2, 1e-5, &what);
         let mut grads = numbers(t * stride, 3);
-        backward(&mut grads, places, &dout, &out, &saved, &x);
+        backward(&mut grads, places, &dout, &out, &saved, &x, true);
         assert_close(&grads, &grads2, 1e-5, &format!("backward, {what}"));
+        let mut grads = vec![f32::NAN; t * stride];
+        backward(&mut grads, places, &dout, &out, &saved, &x, false);
+        assert_close(&grads, &grads3, 1e-5, &format!("backward, {what}"));
     });
 }
 
@@ -183,8 +188,12 @@ fn linear_attention_is_its_definition() {
             linear::forward(&mut out, &mut saved, &x);
             assert_close(&out, &out2, 1e-5, &what);
             let mut grads = numbers(t * stride, 3);
-            linear::backward(&mut grads, places, &dout, &out, &saved, &x);
+            linear::backward(&mut grads, places, &dout, &out, &saved, &x, true);
             assert_close(&grads, &grads2, 1e-5, &format!("backward, {what}"));
+            let mut grads = vec![f32::NAN; t * stride];
+            linear::backward(&mut grads, places, &dout, &out, &saved, &x, false);
+            numbers(t * stride, 3).iter().zip(&mut grads).for_each(|(there, g)| *g += there);
+            assert_close(&grads, &grads2, 1e-5, &format!("backward, replaced, {what}"));
             // Decoding: one by one, and in blocks.
             for step in [1, 7] {
                 let mut out = out.clone();

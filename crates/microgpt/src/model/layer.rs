@@ -29,7 +29,8 @@ struct Whole {
 
 /// Is a layer of these settings the common one, [`Op::Layer`]? Whatever else can be chosen is computed part by part.
 fn is_common(config: &Config) -> bool {
-    config.sight() == Sight::plain(config.n_head)
+    !config.activation.gated()
+        && config.sight() == Sight::plain(config.n_head)
         && config.attention == AttentionKind::Softmax
         && config.position != Position::Rotary
         && config.norm == Norm::RmsNorm

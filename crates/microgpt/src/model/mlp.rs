@@ -14,6 +14,8 @@ pub struct Mlp {
     activation: Activation,
     branch: Branch,
     fc1: Linear,
+    /// What the gate is made of, if the activation has one.
+    gate: Option<Linear>,
     fc2: Linear,
 }
 
@@ -25,14 +27,21 @@ impl Mlp {
     pub fn new(config: &Config, layout: &Layout, layer: usize) -> Mlp {
         let linear = |name: &str| Linear::new(layout, layer, &[name]);
         let (activation, branch) = (config.activation, Branch::new(config, layout, layer, Half::Mlp));
-        Mlp { layer, activation, branch, fc1: linear("mlp_fc1"), fc2: linear("mlp_fc2") }
+        let gate = activation.gated().then(|| linear("mlp_gate"));
+        Mlp { layer, activation, branch, fc1: linear("mlp_fc1"), gate, fc2: linear("mlp_fc2") }
     }
 
-    /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)).
+    /// `[T, C]` to `[T, C]`: x + fc2 f(fc1 norm(x)), or with a gate x + fc2 f(fc1 norm(x), gate norm(x)).
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
         let layer = Some(self.layer);
-        let hidden = self.fc1.forward(engine, self.branch.enter(engine, x)).named(layer, "mlp_hidden");
-        let active = hidden.activate(self.activation).named(layer, "mlp_active");
-        self.branch.leave(engine, &self.fc2, active, x).named(layer, "stream")
+        let entered = self.branch.enter(engine, x);
+        let hidden = self.fc1.forward(engine, entered).named(layer, "mlp_hidden");
+        let active = match &self.gate {
+            None => hidden.activate(self.activation),
+            Some(gate) => {
+                hidden.gate(gate.forward(engine, entered).named(layer, "mlp_gate"), self.activation)
+            }
+        };
+        self.branch.leave(engine, &self.fc2, active.named(layer, "mlp_active"), x).named(layer, "stream")
     }
 }

@@ -1,10 +1,10 @@
 //! What has a kernel, forwards; the rest is in `primitives`.
 
 use super::{Place, Stored, Tape};
-use crate::activation::Activation;
+use crate::activation::{Activation, Named};
 use crate::tensor::{Id, Index, Op};
 use microgpt_kernels::layer::embed;
-use microgpt_kernels::{activation, attention, cross_entropy, matmul, norm, slices};
+use microgpt_kernels::{activation, attention, cross_entropy, formula, matmul, norm, slices};
 
 /// What an operation may read: everything that stands before its own numbers.
 pub(super) struct Before<'a> {
@@ -46,11 +46,16 @@ impl<'a> Before<'a> {
     }
 }
 
-/// The kernel's name for it.
-pub(super) fn kernel_of(f: Activation) -> activation::Activation {
-    match f {
-        Activation::SquaredRelu => activation::Activation::SquaredRelu,
-        Activation::Relu => activation::Activation::Relu,
+/// The kernel of its own that a function has, if it has one.
+pub(super) fn kernel_of(f: Activation) -> Option<activation::Activation> {
+    let Activation::Named(named) = f else { return None };
+    match named {
+        Named::SquaredRelu => Some(activation::Activation::SquaredRelu),
+        Named::Relu => Some(activation::Activation::Relu),
+        Named::GeluTanh => Some(activation::Activation::Gelu),
+        Named::Silu => Some(activation::Activation::Silu),
+        Named::Tanh => Some(activation::Activation::Tanh),
+        _ => None,
     }
 }
 
@@ -95,7 +100,14 @@ impl Tape {
             }
             Op::Activate { x, f } => {
                 let (before, out, _) = self.split(y);
-                activation::forward(kernel_of(f), out, before.all(x));
+                match kernel_of(f) {
+                    Some(kernel) => activation::forward(kernel, out, before.all(x)),
+                    None => formula::forward(&f.formula().program, out, before.all(x), &[]),
+                }
+            }
+            Op::Gate { x, g, f } => {
+                let (before, out, _) = self.split(y);
+                formula::forward(&f.formula().program, out, before.all(x), before.all(g));
             }
             Op::Linear { x, w } if self.narrow_linear(y, x, w) => {}
             Op::Linear { x, w } => {

@@ -121,6 +121,16 @@ impl Tape {
                     grads[x.at(r, c)] += part * f.derivative(values[x.at(r, c)]) * g;
                 });
             }
+            Op::Gate { x, g: gate, f } => {
+                let (x, gate, f) = (self.get(x), self.get(gate), f.formula());
+                let part = if fault == Some(Fault::Derivative) { 0.5 } else { 1.0 };
+                self.each_back(y, |values, grads, r, c, g| {
+                    let (to_x, to_gate) = (x.at(r, c), gate.at(r, c));
+                    let (x, gate) = (values[to_x], values[to_gate]);
+                    grads[to_x] += part * f.slope(x, gate) * g;
+                    grads[to_gate] += part * f.gate_slope(x, gate) * g;
+                });
+            }
             Op::OffMax(x) => {
                 let x = self.get(x);
                 self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += g);

@@ -89,6 +89,10 @@ impl Tape {
                 let x = self.get(x);
                 self.each(y, |values, r, c| f.f(values[x.at(r, c)]));
             }
+            Op::Gate { x, g, f } => {
+                let (x, g, f) = (self.get(x), self.get(g), f.formula());
+                self.each(y, |values, r, c| f.value(values[x.at(r, c)], values[g.at(r, c)]));
+            }
             Op::OffMax(x) => {
                 let x = self.get(x);
                 for r in 0..y.shape.rows {
