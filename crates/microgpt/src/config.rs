@@ -6,6 +6,8 @@ use crate::documents::DataMode;
 use crate::error::Error;
 use crate::real::EngineKind;
 use crate::schedule::Schedule;
+use crate::task::Task;
+use crate::token::{SMALLEST, TokenizerKind};
 
 /// A setting as text and back: what a knob's type has to offer.
 trait Setting: Sized {
@@ -176,9 +178,15 @@ knobs! {
         zero_init: bool = true,
     }
     "data" {
+        /// What is to be learnt, if it is no text: problems with exact answers
+        task: Task = Task::None,
+        /// What a token is: a character, a byte, or a run of bytes that is frequent
+        tokenizer: TokenizerKind = TokenizerKind::Char,
+        /// Tokens of a byte-pair encoding (bpe), BOS among them: at least 257
+        vocab_size: usize = 1024,
         /// How the text is read: each line a document, or all of it one stream
         data_mode: DataMode = DataMode::Lines,
-        /// The part of the text that is held back, to see the loss on what is not learnt
+        /// The part that is held back, to see the loss on what is not learnt (of a task 0 is 0.1)
         val_fraction: f64 = 0.0,
         /// Steps between two looks at the loss on what is held back
         eval_every: usize = 250,
@@ -252,6 +260,15 @@ impl Config {
             &format!("a multiple of n_head ({})", self.n_head),
         )?;
         check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
+        check(self.vocab_size >= SMALLEST, "vocab_size", "at least 257 (256 bytes and BOS)")?;
+        check(self.vocab_size <= 1 << 24, "vocab_size", "at most 16,777,216")?;
+        if self.task != Task::None {
+            let least = self.task.least_block();
+            let expected = format!("at least {least} for the task {}", self.task);
+            check(self.block_size >= least, "block_size", &expected)?;
+            check(self.data_mode == DataMode::Lines, "data_mode", "lines for a task")?;
+            check(self.tokenizer == TokenizerKind::Char, "tokenizer", "char for a task")?;
+        }
         check(self.init_std >= 0.0, "init_std", "at least 0")?;
         check(self.lr >= 0.0, "lr", "at least 0")?;
         check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;
@@ -277,6 +294,11 @@ impl Config {
         let rows = self.batch_size.saturating_mul(self.block_size);
         let worth = (rows / PART_ROWS).min(rows.saturating_mul(num_params) / PART_WORK).min(self.batch_size);
         if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
+    }
+
+    /// The part that is held back: `val_fraction`, or of a task a tenth if nothing else is asked for.
+    pub fn held_back(&self) -> f64 {
+        if self.task != Task::None && self.val_fraction == 0.0 { 0.1 } else { self.val_fraction }
     }
 
     /// Channels of one head.

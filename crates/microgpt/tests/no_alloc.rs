@@ -28,7 +28,7 @@ fn a_step_allocates_nothing() {
         for count in [1, 4] {
             let mut steps = |first: usize| {
                 for i in first..first + 12 {
-                    corpus.fill(&mut batch, i, count, block_size);
+                    corpus.fill(&mut batch, i, count, block_size).unwrap();
                     trainer.step(&batch).unwrap();
                 }
             };

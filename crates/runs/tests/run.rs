@@ -28,7 +28,7 @@ fn saved(folder: &Path) -> (Run, Checkpoint<f64>) {
     let mut metrics = run.metrics(0).unwrap();
     let mut batch = Batch::default();
     for i in 0..2 {
-        corpus.fill(&mut batch, 2 * i, 2, 4);
+        corpus.fill(&mut batch, 2 * i, 2, 4).unwrap();
         metrics.push(&trainer.step(&batch).unwrap()).unwrap();
     }
     let checkpoint = trainer.checkpoint(&corpus.tokenizer, &rng);

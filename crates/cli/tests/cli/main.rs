@@ -4,6 +4,7 @@ mod place;
 mod golden;
 mod resume;
 mod stream;
+mod data;
 mod bench;
 mod bad_input;
 #[cfg(target_os = "linux")]

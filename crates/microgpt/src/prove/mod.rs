@@ -72,7 +72,7 @@ pub fn prove(
     config.validate()?;
     let model = Gpt::new(config, corpus.tokenizer.vocab_size());
     let mut batch = Batch::default();
-    corpus.fill(&mut batch, 0, 3, config.block_size);
+    corpus.fill(&mut batch, 0, 3, config.block_size)?;
     let mut rng = Rng::new(config.seed);
     let params = model.layout.matrices().iter().flat_map(|m| {
         let std = 1.0 / (m.shape.cols as f64).sqrt();
@@ -219,7 +219,7 @@ impl Proof<'_> {
                 Trainer::new(self.config.clone(), corpus.tokenizer.vocab_size(), &mut Rng::new(7))?;
             let mut batch = Batch::default();
             for step in 0..self.config.steps.min(3) {
-                corpus.fill(&mut batch, step, 1, self.config.block_size);
+                corpus.fill(&mut batch, step, 1, self.config.block_size)?;
                 trainer.step(&batch)?;
             }
             let params = trainer.params().to_vec();
