@@ -4,10 +4,12 @@
     pip install tokenizers
     cargo build --release
     python3 benches/bpe.py [MEGABYTES [VOCAB_SIZE [ROUNDS]]]      100, 32768 and 1 without them
+    DATA_MODE=stream python3 benches/bpe.py                       the text as one, not a document per line
 
 The text is made here, the same each time: sentences of 300,000 words that are put together from halves of the names in
-data/names.txt, frequent as words are (Zipf), with numbers and signs. Both learn it as one stream, by the same rule (see
-tests/interop/bpe.py), on as many cores as they like; the merges are compared.
+data/names.txt, frequent as words are (Zipf), with numbers and signs. Both learn it by the same rule (see
+tests/interop/bpe.py), on as many cores as they like; the merges are compared. (The library uses several cores for
+several documents only, and much memory for one that is large.)
 """
 
 import json
@@ -64,15 +66,17 @@ def measured(command):
 def main():
     megabytes, vocab_size, rounds = ([int(word) for word in sys.argv[1:]] + [100, 32768, 1][len(sys.argv) - 1 :])[:3]
     program = os.environ.get("MICROGPT", str(ROOT / "target/release/microgpt"))
+    mode = os.environ.get("DATA_MODE", "lines")
     with tempfile.TemporaryDirectory() as folder:
         text, ours, theirs = (f"{folder}/{name}" for name in ["text.txt", "ours.json", "theirs.json"])
         write_text(text, megabytes * 1_000_000)
         peer = f"""
 import sys; sys.path.insert(0, {str(ROOT / "tests/interop")!r})
 import bpe, json
-json.dump(bpe.merges(bpe.learn([bpe.read({text!r})], {vocab_size})), open({theirs!r}, "w"))
+documents = bpe.documents_of(bpe.read({text!r}), {mode!r})
+json.dump(bpe.merges(bpe.learn(documents, {vocab_size})), open({theirs!r}, "w"))
 """
-        settings = ["--data-mode", "stream", "--tokenizer", "bpe", "--vocab-size", str(vocab_size)]
+        settings = ["--data-mode", mode, "--tokenizer", "bpe", "--vocab-size", str(vocab_size)]
         for _ in range(rounds):
             seconds, memory = measured([program, "tokenize", "--data", text, *settings, "--save", ours])
             print(f"microgpt    {seconds:7.2f} s {memory:7.0f} MiB", flush=True)

@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Tokenize(TokenizeArgs),
     /// List what can be chosen: presets, settings, variants
     List,
+    /// Show a formula for --activation: its derivative, and some numbers
+    #[command(after_help = crate::formula::grammar())]
+    Formula(FormulaArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -160,6 +163,16 @@ pub(crate) struct TokenizeArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
     /// JSON on standard output: each token's number and text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormulaArgs {
+    /// A formula of x, such as 'x * sigmoid(1.702*x)', or a name of the list
+    #[arg(value_name = "FORMULA", allow_hyphen_values = true)]
+    pub(crate) formula: String,
+    /// JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -4,7 +4,7 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`]: the commands
+//! - [`train`], [`generate`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
 
 mod args;
 mod voice;
@@ -15,6 +15,7 @@ mod prove;
 mod data;
 mod tokenize;
 mod list;
+mod formula;
 mod bench;
 
 use args::{Cli, Command, TrainArgs};
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
         Some(Command::List) => list::run(),
+        Some(Command::Formula(args)) => formula::run(&args),
     };
     done.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {

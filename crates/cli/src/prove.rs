@@ -3,6 +3,7 @@
 use crate::args::ProveArgs;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+use microgpt::activation::Activation;
 use microgpt::choices::Choice;
 use microgpt::engine::scalar::Fault;
 use microgpt::prove::{Check, TOLERANCE, prove};
@@ -37,6 +38,11 @@ pub(crate) fn run(args: &ProveArgs) -> Result<ExitCode> {
         }
         writeln!(out, "{}", json!({"event": "end", "passed": report.passed()}))?;
     } else {
+        if let Activation::Typed(formula) = settings.config.activation {
+            writeln!(out, "f      {}\ndf/dx  {}", formula.text(), formula.slope_text())?;
+            formula.gate_slope_text().map_or(Ok(()), |slope| writeln!(out, "df/dg  {slope}"))?;
+            writeln!(out)?;
+        }
         table(&mut out, &report.checks)?;
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -50,37 +50,23 @@ fn draw_body<V: Vector>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
     if found.is_some() { found } else { many::<V>(logits, scale, u) }
 }
 
-/// So few that registers hold them. `None` in all cases that need a second look.
+/// So few that registers hold them, without a branch that chance decides. `None` in all cases that need a second look:
+/// among them powers that are too large or too small, because the largest logit is not taken off.
 #[inline(always)]
 fn few<V: Vector, const N: usize>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
-    let (mut powers, mut most) = ([V::zero(); N], V::splat(f32::NEG_INFINITY));
+    let (mut powers, mut sums, mut total) = ([V::zero(); N], [V::zero(); N], V::zero());
     for i in 0..N {
-        powers[i] = read::<V>(&logits[i * V::LANES..], V::splat(scale));
-        most = powers[i].max(most);
+        powers[i] = math::power(read::<V>(&logits[i * V::LANES..], V::splat(scale)));
+        let here = powers[i].running_sum();
+        sums[i] = here + total;
+        total = here.last() + total;
     }
-    let most = V::splat(most.max_lane());
-    let (mut sums, mut total) = ([0.0; N], 0.0);
+    let (wanted, mut places) = (V::splat(u) * total, 0);
     for i in 0..N {
-        powers[i] = math::weight(powers[i] - most);
-        sums[i] = powers[i].sum();
-        total += sums[i];
+        let places_here = V::gt_bits(sums[i], wanted) & V::gt_bits(powers[i], V::zero());
+        places |= u64::from(places_here) << (i * V::LANES);
     }
-    let (wanted, mut sum) = (u * total, 0.0);
-    for i in 0..N {
-        if wanted < sum + sums[i] {
-            let mut parts = [0.0; 16];
-            powers[i].write(&mut parts[..V::LANES]);
-            for (lane, part) in parts[..V::LANES].iter().enumerate() {
-                sum += part;
-                if wanted < sum {
-                    return Some(i * V::LANES + lane);
-                }
-            }
-            return None;
-        }
-        sum += sums[i];
-    }
-    None
+    (places != 0 && total.first() > 1e-25).then(|| places.trailing_zeros() as usize)
 }
 
 #[inline(always)]
@@ -161,6 +147,13 @@ mod tests {
             logits[3] = 1.0;
             for u in [0.0, 0.5, 1.0] {
                 assert_eq!(draw(&logits, 1.0, u), Some(3), "{level:?}");
+            }
+            // Too large, or too small, to be taken to the power as they are.
+            for z in [200.0, -200.0] {
+                let logits = [z - 1.0, z, z - 500.0];
+                for (u, wanted) in [(0.0, 0), (0.26, 0), (0.28, 1), (1.0, 1)] {
+                    assert_eq!(draw(&logits, 1.0, u), Some(wanted), "{level:?} {z} {u}");
+                }
             }
             assert_eq!(draw(&[0.0, f32::NAN, 0.0], 1.0, 0.5), None, "{level:?}");
             assert_eq!(draw(&[none, none], 1.0, 0.5), None, "{level:?}");

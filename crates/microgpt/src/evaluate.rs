@@ -16,7 +16,8 @@ pub fn is_due(config: &Config, step: usize) -> bool {
 /// The mean loss over the tokens that are looked at of what was held back, in nats per token.
 ///
 /// It is always over the same tokens: the first `eval_size` documents, or as many windows spread evenly over the end
-/// of a stream. They go through in batches as large as the parts of training's, so that no more memory is needed.
+/// of a stream. They go through in batches as large as the parts of training's, so that no more memory is needed. With
+/// `ema`, it is the loss of the average of the weights.
 ///
 /// # Errors
 /// Nothing was held back, or the loss is infinite or not a number.
@@ -29,11 +30,13 @@ pub fn validation_loss<R: Precision>(
     let size = batch_size.div_ceil(trainer.config.parts(trainer.num_params()));
     let all = corpus.validation_len(eval_size, block_size);
     let (mut sum, mut rows) = (0.0, 0);
+    trainer.swap_average()?;
     for first in (0..all).step_by(size) {
         corpus.fill_validation(batch, first, size.min(all - first), all, block_size)?;
         sum += trainer.loss(batch) * batch.rows() as f64;
         rows += batch.rows();
     }
+    trainer.swap_average()?;
     let loss = sum / rows as f64;
     if !loss.is_finite() {
         return Err(Error::diverged(format!("expected a finite loss on what is held back, found {loss}")));
@@ -59,6 +62,7 @@ pub fn accuracy<R: Precision>(
     let Config { batch_size, block_size, eval_size, .. } = trainer.config;
     let size = batch_size.div_ceil(trainer.config.parts(trainer.num_params()));
     let (mut right, mut row) = (0, Vec::new());
+    trainer.swap_average()?;
     for first in (0..eval_size).step_by(size) {
         corpus.fill_validation(batch, first, size.min(eval_size - first), eval_size, block_size)?;
         trainer.engine.begin(batch);
@@ -75,6 +79,7 @@ pub fn accuracy<R: Precision>(
             right += usize::from((asked..rows.end).all(&mut is_right));
         }
     }
+    trainer.swap_average()?;
     Ok(Some(right as f64 / eval_size as f64))
 }
 
@@ -117,5 +122,56 @@ mod tests {
                 assert!((loss(batch_size) - whole).abs() < 1e-12, "{data_mode} {batch_size}");
             }
         }
+    }
+
+    #[test]
+    fn an_answer_is_right_if_greedy_decoding_writes_it_and_ends() {
+        use crate::sample::Sampler;
+        use crate::task::Task;
+        let config = Config {
+            task: Task::Copy,
+            block_size: 6,
+            batch_size: 32,
+            steps: 300,
+            eval_size: 100,
+            n_embd: 32,
+            ..Config::default()
+        };
+        let mut corpus = Corpus::task(&config).unwrap();
+        let mut trainer =
+            Trainer::<f32>::new(config.clone(), corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
+        let mut batch = Batch::default();
+        let mut found = Vec::new();
+        for step in 0..config.steps {
+            corpus.fill(&mut batch, step * 32, 32, 6).unwrap();
+            trainer.step(&batch).unwrap();
+            if step % 75 == 74 {
+                found.push(accuracy(&mut trainer, &mut corpus, &mut batch).unwrap().unwrap());
+            }
+        }
+        let problems = corpus.problems().unwrap().clone();
+        let mut sampler = Sampler::new(trainer.engine.as_mut(), &trainer.model);
+        let bos = corpus.tokenizer.bos();
+        let right = (0..config.eval_size).filter(|&i| {
+            let text = problems.get(i, true);
+            let (problem, answer) = text.split_once('>').unwrap();
+            let mut tokens = corpus.tokenizer.encode(&format!("{problem}>")).unwrap();
+            tokens.insert(0, bos);
+            let (mut past, mut written) = (0, Vec::new());
+            while past < config.block_size && written.last() != Some(&bos) {
+                let engine = trainer.engine.as_mut();
+                let probs = sampler.next(engine, &trainer.model, &tokens[past..], past, 1.0);
+                let best = (0..probs.len()).max_by(|&a, &b| probs[a].total_cmp(&probs[b])).unwrap() as u32;
+                past = tokens.len();
+                tokens.push(best);
+                written.push(best);
+            }
+            written.last() == Some(&bos) && corpus.tokenizer.decode(&written) == answer
+        });
+        assert_eq!(found[3], right.count() as f64 / 100.0);
+        assert!(found[0] < found[3] && found[3] > 0.3, "{found:?}");
+        // Of a text nothing is right or wrong.
+        let mut text = Corpus::read("abc".into(), &Config::default(), None, &mut Rng::new(1)).unwrap();
+        assert_eq!(accuracy(&mut trainer, &mut text, &mut batch).unwrap(), None);
     }
 }

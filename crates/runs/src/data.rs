@@ -53,14 +53,6 @@ impl Data {
         Data { sha256, content: Content::Task, source: Source::Names }
     }
 
-    /// The text, if it is in memory.
-    pub fn text(&self) -> Option<&[u8]> {
-        match &self.content {
-            Content::Memory(text, _) => Some(text),
-            _ => None,
-        }
-    }
-
     /// The tokenizer that the settings ask for, made for this text.
     ///
     /// # Errors

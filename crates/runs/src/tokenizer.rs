@@ -1,5 +1,6 @@
 //! `tokenizer.json`: the alphabet; or bytes and merges, as the `tokenizers` library writes them and reads them.
 
+use crate::atomic::in_one_line;
 use crate::state::FORMAT_VERSION;
 use microgpt::Error;
 use microgpt::token::{Alphabet, Bpe, Pair, Tokenizer, letter_of};
@@ -70,13 +71,15 @@ fn bytes_to_json(bpe: &Bpe, bos: u32) -> Value {
 /// # Errors
 /// What is no tokenizer, or none of those.
 pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, Error> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Error::checkpoint(format!("expected a tokenizer (JSON), found {error}")))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Error::checkpoint(format!("expected a tokenizer (JSON), found {}", in_one_line(&error)))
+    })?;
     if value.get("model").is_some() {
         return bytes_from_json(&value);
     }
-    let characters: Characters = serde_json::from_value(value)
-        .map_err(|error| Error::checkpoint(format!("expected an alphabet (JSON), found {error}")))?;
+    let characters: Characters = serde_json::from_value(value).map_err(|error| {
+        Error::checkpoint(format!("expected an alphabet (JSON), found {}", in_one_line(&error)))
+    })?;
     let found = (characters.format_version, characters.kind.as_str());
     if found != (FORMAT_VERSION, "characters") {
         return Err(Error::checkpoint(format!(

@@ -30,8 +30,10 @@ unsafe fn sums<V: Vector, const MR: usize, const NV: usize>(
         1
     } else if MR * NV >= 4 {
         2
-    } else {
+    } else if MR * NV >= 2 {
         4
+    } else {
+        8
     };
     let mut sums = [[[V::zero(); NV]; MR]; 8];
     // SAFETY: the caller vouches for every number read here.
@@ -62,12 +64,16 @@ unsafe fn sums<V: Vector, const MR: usize, const NV: usize>(
             p += 1;
         }
     }
-    for u in 1..apart {
-        for r in 0..MR {
-            for j in 0..NV {
-                sums[0][r][j] = sums[0][r][j] + sums[u][r][j];
+    let mut half = apart / 2;
+    while half > 0 {
+        for u in 0..half {
+            for r in 0..MR {
+                for j in 0..NV {
+                    sums[u][r][j] = sums[u][r][j] + sums[u + half][r][j];
+                }
             }
         }
+        half /= 2;
     }
     sums[0]
 }

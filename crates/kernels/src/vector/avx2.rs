@@ -157,6 +157,42 @@ impl Vector for F32x8 {
         self.group_sum::<8>()
     }
     #[inline(always)]
+    fn quads(v: [Self; 4]) -> Self {
+        F32x8(with!(_mm256_hadd_ps(_mm256_hadd_ps(v[0].0, v[1].0), _mm256_hadd_ps(v[2].0, v[3].0))))
+    }
+    #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32x8(with!(match I {
+            0 => _mm256_permute_ps::<0b00_00_00_00>(self.0),
+            1 => _mm256_permute_ps::<0b01_01_01_01>(self.0),
+            2 => _mm256_permute_ps::<0b10_10_10_10>(self.0),
+            _ => _mm256_permute_ps::<0b11_11_11_11>(self.0),
+        }))
+    }
+    #[inline(always)]
+    fn running_sum(self) -> Self {
+        // Within each half what stands 1, then 2 lanes before; then the sum of the lower half to the upper.
+        macro_rules! step {
+            ($x:expr, $bytes:literal) => {{
+                let x = $x;
+                let moved = with!(_mm256_slli_si256::<$bytes>(_mm256_castps_si256(x)));
+                with!(_mm256_add_ps(x, _mm256_castsi256_ps(moved)))
+            }};
+        }
+        let halves = step!(step!(self.0, 4), 8);
+        let lower = with!(_mm256_permute2f128_ps::<0x08>(halves, halves));
+        F32x8(with!(_mm256_add_ps(halves, _mm256_permute_ps::<0b11_11_11_11>(lower))))
+    }
+    #[inline(always)]
+    fn last(self) -> Self {
+        let upper = with!(_mm256_permute2f128_ps::<0x11>(self.0, self.0));
+        F32x8(with!(_mm256_permute_ps::<0b11_11_11_11>(upper)))
+    }
+    #[inline(always)]
+    fn gt_bits(a: Self, b: Self) -> u32 {
+        with!(_mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a.0, b.0))) as u32
+    }
+    #[inline(always)]
     fn first(self) -> f32 {
         with!(_mm256_cvtss_f32(self.0))
     }
@@ -200,12 +236,7 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     fn sums(v: [Self; 16]) -> Self {
-        macro_rules! pair {
-            ($i:expr) => {
-                _mm256_hadd_ps(v[$i].0, v[$i + 1].0)
-            };
-        }
-        let quads = with!([_mm256_hadd_ps(pair!(0), pair!(2)), _mm256_hadd_ps(pair!(4), pair!(6))]);
+        let quads = [Self::quads([v[0], v[1], v[2], v[3]]).0, Self::quads([v[4], v[5], v[6], v[7]]).0];
         let low = with!(_mm256_permute2f128_ps::<0x20>(quads[0], quads[1]));
         F32x8(with!(_mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(quads[0], quads[1]))))
     }

@@ -150,6 +150,50 @@ impl Vector for F32x16 {
         self.group_sum::<16>()
     }
     #[inline(always)]
+    fn quads(v: [Self; 4]) -> Self {
+        macro_rules! pair {
+            ($a:expr) => {
+                with!(_mm512_castps_pd(_mm512_add_ps(
+                    _mm512_unpacklo_ps(v[$a].0, v[$a + 1].0),
+                    _mm512_unpackhi_ps(v[$a].0, v[$a + 1].0)
+                )))
+            };
+        }
+        let (x, y) = (pair!(0), pair!(2));
+        let (low, high) = with!((_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y)));
+        F32x16(with!(_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))))
+    }
+    #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32x16(with!(match I {
+            0 => _mm512_permute_ps::<0b00_00_00_00>(self.0),
+            1 => _mm512_permute_ps::<0b01_01_01_01>(self.0),
+            2 => _mm512_permute_ps::<0b10_10_10_10>(self.0),
+            _ => _mm512_permute_ps::<0b11_11_11_11>(self.0),
+        }))
+    }
+    #[inline(always)]
+    fn running_sum(self) -> Self {
+        // Each step adds what stands 1, 2, 4, 8 lanes before.
+        macro_rules! step {
+            ($x:expr, $rest:literal) => {{
+                let x = $x;
+                let moved =
+                    with!(_mm512_alignr_epi32::<$rest>(_mm512_castps_si512(x), _mm512_setzero_si512()));
+                with!(_mm512_add_ps(x, _mm512_castsi512_ps(moved)))
+            }};
+        }
+        F32x16(step!(step!(step!(step!(self.0, 15), 14), 12), 8))
+    }
+    #[inline(always)]
+    fn last(self) -> Self {
+        F32x16(with!(_mm512_permutexvar_ps(_mm512_set1_epi32(15), self.0)))
+    }
+    #[inline(always)]
+    fn gt_bits(a: Self, b: Self) -> u32 {
+        u32::from(with!(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a.0, b.0)))
+    }
+    #[inline(always)]
     fn first(self) -> f32 {
         with!(_mm512_cvtss_f32(self.0))
     }
@@ -196,22 +240,7 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn sums(v: [Self; 16]) -> Self {
-        // Each step adds halves of neighbours: 16 registers, 8, 4, 2, 1.
-        macro_rules! pair {
-            ($a:expr) => {
-                with!(_mm512_castps_pd(_mm512_add_ps(
-                    _mm512_unpacklo_ps(v[$a].0, v[$a + 1].0),
-                    _mm512_unpackhi_ps(v[$a].0, v[$a + 1].0)
-                )))
-            };
-        }
-        macro_rules! quad {
-            ($a:expr) => {{
-                let (x, y) = (pair!($a), pair!($a + 2));
-                let (low, high) = with!((_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y)));
-                with!(_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high)))
-            }};
-        }
+        // Four rows at a time, then halves of neighbours: 16 registers, 4, 2, 1.
         macro_rules! fold {
             ($a:expr, $b:expr) => {{
                 let (a, b) = ($a, $b);
@@ -219,7 +248,12 @@ impl Vector for F32x16 {
                 with!(_mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)))
             }};
         }
-        let (low, high) = (fold!(quad!(0), quad!(4)), fold!(quad!(8), quad!(12)));
+        macro_rules! quads {
+            ($a:expr) => {
+                Self::quads([v[$a], v[$a + 1], v[$a + 2], v[$a + 3]]).0
+            };
+        }
+        let (low, high) = (fold!(quads!(0), quads!(4)), fold!(quads!(8), quads!(12)));
         F32x16(fold!(low, high))
     }
     #[inline(always)]

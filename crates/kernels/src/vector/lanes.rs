@@ -175,6 +175,31 @@ impl Vector for F32Lanes {
         self.group_sum::<8>()
     }
     #[inline(always)]
+    fn quads(v: [Self; 4]) -> Self {
+        let sums = v.map(|v| v.group_sum::<4>());
+        F32Lanes(from_fn(|i| sums[i % 4].0[i]))
+    }
+    #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32Lanes(from_fn(|i| self.0[i / 4 * 4 + I]))
+    }
+    #[inline(always)]
+    fn running_sum(self) -> Self {
+        let mut x = self.0;
+        for i in 1..8 {
+            x[i] += x[i - 1];
+        }
+        F32Lanes(x)
+    }
+    #[inline(always)]
+    fn last(self) -> Self {
+        F32Lanes([self.0[7]; 8])
+    }
+    #[inline(always)]
+    fn gt_bits(a: Self, b: Self) -> u32 {
+        (0..8).fold(0, |bits, i| bits | u32::from(a.0[i] > b.0[i]) << i)
+    }
+    #[inline(always)]
     fn first(self) -> f32 {
         self.0[0]
     }

@@ -72,7 +72,7 @@ pub(crate) trait Vector:
     fn split(self) -> (Self, Self);
     /// `yes` where `a > b`, else `no` (also where one is NaN).
     fn if_gt(a: Self, b: Self, yes: Self, no: Self) -> Self;
-    /// `no` where `self` is NaN, else `yes`: picks by `self == self`.
+    /// `yes` where `self` is NaN, else `no`.
     fn if_nan(self, yes: Self, no: Self) -> Self;
     fn abs(self) -> Self;
     /// Magnitude of `self`, sign of `sign`.
@@ -90,6 +90,16 @@ pub(crate) trait Vector:
     fn sums(v: [Self; 16]) -> Self;
     /// The sum of all lanes, in every lane.
     fn total(self) -> Self;
+    /// Lane 4h + i is the sum of lanes 4h..4h + 4 of `v[i]`.
+    fn quads(v: [Self; 4]) -> Self;
+    /// Lanes 4h..4h + 4 all become lane 4h + I.
+    fn quad_lane<const I: usize>(self) -> Self;
+    /// Lane i is the sum of lanes 0..=i.
+    fn running_sum(self) -> Self;
+    /// The last lane, in every lane.
+    fn last(self) -> Self;
+    /// Bit i is set where lane i of `a` is above that of `b` (not where one is NaN).
+    fn gt_bits(a: Self, b: Self) -> u32;
     /// Lane 0.
     fn first(self) -> f32;
     fn max_lane(self) -> f32;

@@ -7,12 +7,12 @@ use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::layer::head;
 use microgpt_kernels::{attention, layer};
 
-/// The kernel's name for the layer that `op` is, over rows of `channels`.
-fn kernel(op: Op, channels: usize) -> layer::Layer {
+/// The kernel's name for the layer that `op` is, over rows of `channels`, if its activation has one.
+fn kernel(op: Op, channels: usize) -> Option<layer::Layer> {
     match op {
         Op::Layer { hidden, heads, f, .. } => {
             let (heads, hidden) = (heads as usize, hidden as usize);
-            layer::Layer { channels, heads, hidden, activation: kernel_of(f) }
+            kernel_of(f).map(|activation| layer::Layer { channels, heads, hidden, activation })
         }
         _ => unreachable!("{op:?} is no layer"),
     }
@@ -88,21 +88,23 @@ impl Tape {
     pub(super) fn fuses(&self, op: Op) -> bool {
         self.fuse
             && match op {
-                Op::Layer { x, .. } => kernel(op, self.get(x).shape.cols).fits(&self.segments),
+                Op::Layer { x, .. } => {
+                    kernel(op, self.get(x).shape.cols).is_some_and(|layer| layer.fits(&self.segments))
+                }
                 Op::Embed { tokens, .. } => layer::embed::fits(self.get(tokens).shape.cols),
                 _ => true,
             }
     }
 
     pub(super) fn layer_kept_len(&self, op: Op, shape: Shape) -> usize {
-        let layer = kernel(op, shape.cols);
+        let layer = kernel(op, shape.cols).expect("a layer with a kernel");
         // The way back writes its notes where the gradients of what is kept would be.
         layer.kept_len(shape.rows, &self.segments).max(layer.scratch_len())
     }
 
     pub(super) fn layer(&mut self, y: &Stored) {
         let Op::Layer { x, offset, slot, .. } = y.op else { unreachable!("{:?}", y.op) };
-        let layer = kernel(y.op, y.shape.cols);
+        let layer = kernel(y.op, y.shape.cols).expect("a layer with a kernel");
         let (x, offset, slot) = (self.get(x), offset as usize, slot as usize);
         assert_eq!(x.place, Place::Step, "layer: a tensor of this step");
         let weights = offset..offset + layer.weights_len();
@@ -129,7 +131,7 @@ impl Tape {
 
     pub(super) fn layer_back(&mut self, y: Stored) {
         let Op::Layer { x, offset, .. } = y.op else { unreachable!("{:?}", y.op) };
-        let layer = kernel(y.op, y.shape.cols);
+        let layer = kernel(y.op, y.shape.cols).expect("a layer with a kernel");
         let weights = offset as usize..offset as usize + layer.weights_len();
         let add = self.touch(x);
         let x = self.get(x);

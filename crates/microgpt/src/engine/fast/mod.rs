@@ -13,6 +13,7 @@ use std::cell::{Ref, RefCell};
 mod backward;
 mod forward;
 mod layer;
+mod norms;
 mod primitives;
 
 /// The fast engine.
@@ -41,6 +42,7 @@ struct Tape {
     /// Names, in the order in which they were given: the last that a tensor got is its own.
     labels: Vec<(Id, Label)>,
     batch: Batch,
+    chance: Option<u64>,
     segments: Vec<attention::Segment>,
     fuse: bool,
     clock: Clock,
@@ -71,6 +73,11 @@ struct Stored {
 impl Stored {
     fn at(&self, row: usize, col: usize) -> usize {
         self.start + row * self.stride + col
+    }
+
+    /// As `at`, where one row may stand for all rows, and one column for all columns.
+    fn spread(&self, row: usize, col: usize) -> usize {
+        self.at(if self.shape.rows > 1 { row } else { 0 }, if self.shape.cols > 1 { col } else { 0 })
     }
 
     fn row(&self, row: usize) -> std::ops::Range<usize> {
@@ -124,6 +131,10 @@ impl Engine for Fast {
 
     fn loss_rows(&self) -> usize {
         self.tape.borrow().batch.loss_rows
+    }
+
+    fn chance(&self) -> Option<u64> {
+        self.tape.borrow().chance
     }
 
     fn memory_rows(&self) -> Option<usize> {
@@ -193,6 +204,7 @@ impl Learner<f32> for Fast {
             tape.param_grads.fill(0.0);
         }
         tape.batch.clone_from(batch);
+        tape.chance = None;
         tape.segments.clear();
         tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
             q_start: s.start,
@@ -201,6 +213,10 @@ impl Learner<f32> for Fast {
             past: s.past,
         }));
         tape.clock.skip();
+    }
+
+    fn leave_to(&mut self, chance: u64) {
+        self.tape.get_mut().chance = Some(chance);
     }
 
     fn backward(&mut self, loss: Id) {
@@ -309,7 +325,9 @@ impl Tape {
     /// How many numbers the kernel of this operation keeps for the way back.
     fn kept_len(&self, op: Op, shape: Shape) -> usize {
         match op {
-            Op::RmsNorm(_) | Op::Embed { .. } => shape.rows,
+            Op::RmsNorm(_) | Op::RmsNormGain { .. } | Op::Embed { .. } => shape.rows,
+            Op::LayerNorm { .. } => 2 * shape.rows,
+            Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
