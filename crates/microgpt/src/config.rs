@@ -10,6 +10,8 @@ use crate::position::Position;
 use crate::real::EngineKind;
 use crate::schedule::{Course, Schedule};
 use crate::sight::{AttentionKind, Sight};
+use crate::task::Task;
+use crate::token::{SMALLEST, TokenizerKind};
 
 /// A setting as text and back: what a knob's type has to offer.
 trait Setting: Sized {
@@ -229,9 +231,15 @@ knobs! {
         depth_init: bool = false,
     }
     "data" {
+        /// What is to be learnt, if it is no text: problems with exact answers
+        task: Task = Task::None,
+        /// What a token is: a character, a byte, or a run of bytes that is frequent
+        tokenizer: TokenizerKind = TokenizerKind::Char,
+        /// Tokens of a byte-pair encoding (bpe), BOS among them: at least 257
+        vocab_size: usize = 1024,
         /// How the text is read: each line a document, or all of it one stream
         data_mode: DataMode = DataMode::Lines,
-        /// The part of the text that is held back, to see the loss on what is not learnt
+        /// The part that is held back, to see the loss on what is not learnt (of a task 0 is 0.1)
         val_fraction: f64 = 0.0,
         /// Steps between two looks at the loss on what is held back
         eval_every: usize = 250,
@@ -326,6 +334,15 @@ impl Config {
         )?;
         self.validate_attention(&check)?;
         check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
+        check(self.vocab_size >= SMALLEST, "vocab_size", "at least 257 (256 bytes and BOS)")?;
+        check(self.vocab_size <= 1 << 24, "vocab_size", "at most 16,777,216")?;
+        if self.task != Task::None {
+            let least = self.task.least_block();
+            let expected = format!("at least {least} for the task {}", self.task);
+            check(self.block_size >= least, "block_size", &expected)?;
+            check(self.data_mode == DataMode::Lines, "data_mode", "lines for a task")?;
+            check(self.tokenizer == TokenizerKind::Char, "tokenizer", "char for a task")?;
+        }
         check(
             !self.qk_norm || self.norm != Norm::None,
             "qk_norm",
@@ -413,6 +430,11 @@ impl Config {
     /// Numbers inside the MLP.
     pub fn hidden(&self) -> usize {
         if self.mlp_hidden == 0 { 4 * self.n_embd } else { self.mlp_hidden }
+    }
+
+    /// The part that is held back: `val_fraction`, or of a task a tenth if nothing else is asked for.
+    pub fn held_back(&self) -> f64 {
+        if self.task != Task::None && self.val_fraction == 0.0 { 0.1 } else { self.val_fraction }
     }
 
     /// Channels of one head.

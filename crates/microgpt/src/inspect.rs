@@ -16,7 +16,7 @@ use std::ops::Range;
 /// # let mut corpus = Corpus::new(Documents::from_lines("ab".into()).unwrap());
 /// # let mut trainer = Trainer::<f64>::new(Config::default(), 3, &mut Rng::new(1)).unwrap();
 /// # let mut batch = Batch::default();
-/// # corpus.fill(&mut batch, 0, 1, 8);
+/// # corpus.fill(&mut batch, 0, 1, 8).unwrap();
 /// trainer.step(&batch).unwrap();
 /// let logits = inspect::find(&*trainer.engine, "logits").unwrap();
 /// assert_eq!((logits.shape.rows, logits.shape.cols), (3, 3)); // three tokens predicted, three to choose from
@@ -298,7 +298,7 @@ mod tests {
         )
         .unwrap();
         let mut batch = Batch::default();
-        corpus.fill(&mut batch, 0, 2, 8);
+        corpus.fill(&mut batch, 0, 2, 8).unwrap();
         trainer.step(&batch).unwrap();
         (trainer, batch)
     }

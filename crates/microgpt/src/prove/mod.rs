@@ -90,7 +90,7 @@ impl<'a> Proof<'a> {
         config.validate()?;
         let model = Gpt::new(config, corpus.tokenizer.vocab_size());
         let mut batch = Batch::default();
-        corpus.fill(&mut batch, 0, 3, config.block_size);
+        corpus.fill(&mut batch, 0, 3, config.block_size)?;
         let mut rng = Rng::new(config.seed);
         let params = model.layout.matrices().iter().flat_map(|m| {
             // What begins with one number for all is moved off it as well: a gain of 1 hides behind what it multiplies.
@@ -251,7 +251,7 @@ impl<'a> Proof<'a> {
                 if pause == Some(step) {
                     trainer = Trainer::resume(trainer.checkpoint(&corpus.tokenizer, &rng))?;
                 }
-                corpus.fill(&mut batch, step, 2, self.config.block_size);
+                corpus.fill(&mut batch, step, 2, self.config.block_size)?;
                 trainer.step(&batch)?;
             }
             let params = trainer.params().iter().map(|p| p.to_f64()).collect();
