@@ -14,6 +14,7 @@ Examples:
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt prove --n-head 2                  is every gradient right?
+  microgpt prove --all                       is every variant right, with every other?
   microgpt train --preset task --task sort   a task with exact answers
   microgpt data book.txt                     what is in a text
 
@@ -113,6 +114,9 @@ pub(crate) struct ProveArgs {
     /// Make it wrong on purpose, to see what the proof says; `microgpt list` has the ways
     #[arg(long, value_name = "FAULT")]
     pub(crate) plant: Option<String>,
+    /// Every two values of any two settings together, in small models; other settings do not matter
+    #[arg(long, conflicts_with = "plant")]
+    pub(crate) all: bool,
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,

@@ -241,6 +241,10 @@ knobs! {
         batch_size: usize = 1,
         /// Gradient accumulation: parts of a step, which threads may share; a power of two; 0: as its work is worth
         micro_batches: usize = 0,
+        /// Where chance begins: the same seed gives the same run, to the last bit
+        seed: u64 = 42,
+    }
+    "optimizer" {
         /// The highest learning rate
         lr: f64 = 0.01,
         /// How it changes over the steps
@@ -269,8 +273,6 @@ knobs! {
         grad_clip: f64 = 0.0,
         /// An average of the weights, to evaluate and to sample: what it keeps of itself in a step; 0: none
         ema: f64 = 0.0,
-        /// Where chance begins: the same seed gives the same run, to the last bit
-        seed: u64 = 42,
     }
     "sampling" {
         /// Below 1, what is likely becomes likelier; above, less so

@@ -75,6 +75,26 @@ fn the_scalar_engines_bits_are_those_of_one_worker() {
     compare::<f64>(&[(1, 2, 8), (2, 1, 5)], &[2, 4, 8]);
 }
 
+/// What falls out of a document does not depend on who works on it, nor on what stands before it in a part.
+#[test]
+fn dropout_is_that_of_one_worker() {
+    let config = Config { dropout: 0.3, init_std: 0.1, zero_init: false, steps: 7, ..Config::default() };
+    let config = Config { block_size: 16, micro_batches: 4, ..config };
+    let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
+    let one = trained::<f32>(&config, 1, ragged, false);
+    assert!(one != trained::<f32>(&Config { dropout: 0.0, ..config.clone() }, 1, ragged, false));
+    assert!(one == trained::<f32>(&config, 2, ragged, false));
+    assert!(one == trained::<f32>(&config, 4, ragged, true));
+    // Cut or not, the same numbers fall out: the losses are the same but for rounding.
+    let losses = |micro_batches: usize| {
+        let bits = trained::<f64>(&Config { micro_batches, ..config.clone() }, 1, ragged, false);
+        bits[..7].iter().map(|&bits| f64::from_bits(bits)).collect::<Vec<f64>>()
+    };
+    for (whole, parts) in losses(1).iter().zip(losses(4)) {
+        assert!((whole - parts).abs() < 1e-9, "{whole} {parts}");
+    }
+}
+
 /// Every optimiser, with gradients that are clipped, weights that decay and are averaged.
 #[test]
 fn the_bits_of_every_optimiser_are_those_of_one_worker() {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::choices::Choice;
+use crate::norm::Norm;
 use crate::rng::Rng;
 
 fn numbers<R: Real>(n: usize, seed: u64) -> Vec<R> {
@@ -77,22 +78,19 @@ fn the_fast_rules_are_the_exact_ones() {
 /// Without gradients, weights shrink by what the formula says, and gains and biases do not.
 #[test]
 fn what_decays_and_what_does_not() {
-    let matrix = |kind| Matrix { kind, ..Layout::new(&Config::default(), 5).matrices()[3].clone() };
-    let found = [Kind::Embedding, Kind::Weight, Kind::Gain, Kind::Bias].map(|kind| decays(&matrix(kind)));
-    assert_eq!(found, [true, true, false, false]);
     for optimizer in [OptimizerKind::AdamW, OptimizerKind::Lion, OptimizerKind::Muon] {
-        let config = config(optimizer);
+        let config = Config { norm: Norm::LayerNorm, bias: true, ..config(optimizer) };
         let layout = Layout::new(&config, 11);
         let before: Vec<f64> = numbers(layout.len(), 1);
         let mut params = before.clone();
         let mut optimizer = Optimizer::new(&config, &layout, &params);
-        // One piece of them is a bias, for once.
-        optimizer.pieces[0].decays = false;
-        let spared = optimizer.pieces[0].range.clone();
         optimizer.step(&mut params, &mut vec![0.0; layout.len()], 0..layout.len(), 0, 0.5);
-        for (i, (before, after)) in before.iter().zip(&params).enumerate() {
-            let kept = if spared.contains(&i) { 1.0 } else { 0.95 };
-            assert!((after - kept * before).abs() < 1e-15, "{i}: {before} {after}");
+        for matrix in layout.matrices() {
+            let spared = ["_gain", "_bias"].iter().any(|end| matrix.name.ends_with(end));
+            for i in matrix.range() {
+                let kept = if spared { 1.0 } else { 0.95 };
+                assert!((params[i] - kept * before[i]).abs() < 1e-15, "{} {i}", matrix.name);
+            }
         }
     }
 }
@@ -102,6 +100,9 @@ fn muon_takes_the_matrices_of_the_layers_alone() {
     let layout = Layout::new(&config(OptimizerKind::Muon), 11);
     let taken: Vec<bool> = layout.matrices().iter().map(muon::takes).collect();
     assert_eq!(taken, [[false; 3].as_slice(), &[true; 12]].concat());
+    let more = Config { norm: Norm::LayerNorm, bias: true, qk_norm: true, ..config(OptimizerKind::Muon) };
+    let layout_of_more = Layout::new(&more, 11);
+    assert_eq!(layout_of_more.matrices().iter().filter(|matrix| muon::takes(matrix)).count(), 12);
     // v is AdamW's: nothing of it for the matrices that Muon takes.
     let mut optimizer =
         Optimizer::<f64>::new(&config(OptimizerKind::Muon), &layout, &numbers(layout.len(), 1));

@@ -28,6 +28,9 @@ const FIXED: [&str; 11] = [
 /// What is tried of a setting that is a number, besides its default: the first of these that can be.
 const NUMBERS: [&str; 7] = ["2", "3", "1", "0.5", "0.25", "2.0", "4"];
 
+/// Where another number says more: of two, both are often off, and a norm of nothing but zeros is no more than rounding.
+const INSTEAD: [(&str, &str); 1] = [("mlp_hidden", "12")];
+
 /// Two layers, and heads of four channels, over documents cut at five tokens.
 pub fn small() -> Config {
     Config { n_layer: 2, n_head: 2, n_embd: 8, block_size: 5, ..Config::default() }
@@ -58,7 +61,8 @@ impl Factor {
             "true|false" => ["true", "false"].map(String::from).to_vec(),
             _ if !knob.choices.is_empty() => knob.choices.iter().map(|(name, _)| name.to_string()).collect(),
             _ => {
-                let numbers: Vec<(String, bool)> = NUMBERS.iter().filter_map(tried).collect();
+                let instead = INSTEAD.iter().filter(|(name, _)| *name == knob.name).map(|(_, value)| value);
+                let numbers: Vec<(String, bool)> = instead.chain(&NUMBERS).filter_map(tried).collect();
                 let valid = numbers.iter().find(|(_, valid)| *valid);
                 // One that can stand only with another setting may be met by it.
                 valid.or(numbers.first()).map(|(value, _)| value.clone()).into_iter().collect()

@@ -74,7 +74,7 @@ impl Tape {
     fn pass(&mut self, x: Id, y: &Stored) {
         let to = self.get(x);
         if to.place == Place::Params {
-            return slices::add_into(&mut self.param_grads[to.all()], &self.grads[y.all()]);
+            return slices::add_into(self.param_grads.at(to.all()), &self.grads[y.all()]);
         }
         let add = self.touch(x);
         let (before, dy) = self.grads.split_at_mut(y.start);
@@ -88,7 +88,7 @@ impl Tape {
         assert_eq!(input.place, Place::Step, "linear: the input is a tensor of this step");
         let (t, i, o) = (y.shape.rows, input.shape.cols, y.shape.cols);
         matmul::linear_dw(
-            &mut self.param_grads[w.all()],
+            self.param_grads.at(w.all()),
             &self.grads[y.all()],
             &self.values[input.all()],
             t,
@@ -119,13 +119,13 @@ impl Tape {
                 let w = self.get(w);
                 assert_eq!(w.place, Place::Params, "gather: a table of parameters");
                 for (r, &row) in by.of(&self.batch).iter().enumerate() {
-                    slices::add_into(&mut self.param_grads[w.row(row as usize)], &self.grads[y.row(r)]);
+                    slices::add_into(self.param_grads.at(w.row(row as usize)), &self.grads[y.row(r)]);
                 }
             }
             Op::Embed { tokens, places } => {
                 let (what, place) = (self.get(tokens), self.get(places));
                 embed::backward(
-                    &mut self.param_grads,
+                    self.param_grads.with([what.all(), place.all()]),
                     [what.all(), place.all()],
                     &self.grads[y.all()],
                     &self.values[y.all()],

@@ -15,6 +15,7 @@ mod forward;
 mod layer;
 mod norms;
 mod primitives;
+mod sums;
 
 /// The fast engine.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Fast {
 #[derive(Debug, Default)]
 struct Tape {
     params: Buffer,
-    param_grads: Buffer,
+    param_grads: sums::Sums,
     /// Those of earlier parts of the batch.
     aside: Vec<Buffer>,
     packed: layer::Packed,
@@ -98,7 +99,7 @@ const LINE: usize = 16;
 impl Fast {
     /// An engine with these parameters.
     pub fn new(params: Vec<f32>) -> Fast {
-        let (params, param_grads) = (Buffer::from(&params[..]), Buffer::zeros(params.len()));
+        let (params, param_grads) = (Buffer::from(&params[..]), sums::Sums::zeros(params.len()));
         Fast { tape: RefCell::new(Tape { params, param_grads, fuse: true, ..Tape::default() }) }
     }
 
@@ -177,9 +178,11 @@ impl Engine for Fast {
         if stored.place == Place::Step && !tape.get(tape.owner(tensor)).touched {
             return vec![0.0; stored.shape.len()];
         }
-        let grads = if stored.place == Place::Params { &tape.param_grads } else { &tape.grads };
         // Before the first way back there are none, which is as good as 0.
-        let number = |i| grads.get(i).map_or(0.0, |&g| f64::from(g));
+        let number = |i| match stored.place {
+            Place::Params => f64::from(tape.param_grads.number(i)),
+            _ => tape.grads.get(i).map_or(0.0, |&g| f64::from(g)),
+        };
         (0..stored.shape.rows).flat_map(|row| stored.row(row)).map(number).collect()
     }
 
@@ -201,7 +204,7 @@ impl Learner<f32> for Fast {
         tape.labels.clear();
         tape.used = 0;
         if !batch.decoding {
-            tape.param_grads.fill(0.0);
+            tape.param_grads.clear();
         }
         tape.batch.clone_from(batch);
         tape.chance = None;
@@ -231,7 +234,7 @@ impl Learner<f32> for Fast {
         let tape = self.tape.get_mut();
         // The weights are about to change.
         tape.packed.forget();
-        (&mut tape.params, &mut tape.param_grads)
+        (&mut tape.params, tape.param_grads.all())
     }
 
     fn put_aside(&mut self, i: usize) {
@@ -240,12 +243,12 @@ impl Learner<f32> for Fast {
             let len = tape.params.len();
             tape.aside.push(Buffer::zeros(len));
         }
-        std::mem::swap(&mut tape.param_grads, &mut tape.aside[i]);
+        tape.param_grads.swap(&mut tape.aside[i]);
     }
 
     fn add_aside(&mut self, i: usize) {
         let tape = self.tape.get_mut();
-        slices::add_into(&mut tape.param_grads, &tape.aside[i]);
+        slices::add_into(tape.param_grads.all(), &tape.aside[i]);
     }
 
     fn watch(&mut self, now: fn() -> u64) {

@@ -42,7 +42,7 @@ impl Tape {
                 let (da, db) = local(self.values[i], others[j]);
                 before[i] += da * g;
                 if of_params {
-                    self.param_grads[j] += db * g;
+                    self.param_grads.at(j..j + 1)[0] += db * g;
                 } else {
                     before[j] += db * g;
                 }
