@@ -4,7 +4,7 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
+//! - [`train`], [`generate`], [`prove`], [`bench`], [`tokenize`], [`data`], [`list`], [`formula`]: the commands
 
 mod args;
 mod voice;
@@ -12,8 +12,8 @@ mod samples;
 mod train;
 mod generate;
 mod prove;
-mod data;
 mod tokenize;
+mod data;
 mod list;
 mod formula;
 mod bench;
