@@ -4,6 +4,7 @@ use crate::cell::Cell;
 use crate::family::Family;
 use crate::norm::{Norm, NormPlace};
 pub use crate::op::Kind;
+use crate::position::Position;
 use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
 
 /// How a matrix begins.
@@ -69,7 +70,9 @@ impl Layout {
         let (layout, c, norm) = (self, config.n_embd, config.norm);
         let std = config.init_std;
         layout.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(std));
-        layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        if config.position == Position::Learned {
+            layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        }
         if !config.tied {
             layout.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(std));
         }
@@ -140,7 +143,9 @@ impl Layout {
             }
         };
         branch(self, "attn", &|layout| {
-            linear(layout, &[("attn_wq", [c, c]), ("attn_wk", [c, c]), ("attn_wv", [c, c])], std);
+            // Keys and values, of which heads may share one.
+            let shared = c / config.sight().group();
+            linear(layout, &[("attn_wq", [c, c]), ("attn_wk", [shared, c]), ("attn_wv", [shared, c])], std);
             if config.qk_norm {
                 layout.norm(&format!("layer{i}.attn_q_norm"), config.norm, d);
                 layout.norm(&format!("layer{i}.attn_k_norm"), config.norm, d);

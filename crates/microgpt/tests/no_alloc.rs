@@ -49,7 +49,7 @@ fn step_of(config: Config) {
     for count in [1, 4] {
         let mut steps = |first: usize| {
             for i in first..first + 12 {
-                corpus.fill(&mut batch, i, count, config.block_size);
+                corpus.fill(&mut batch, i, count, config.block_size).unwrap();
                 trainer.step(&batch).unwrap();
             }
         };

@@ -47,7 +47,7 @@ fn the_command_line() {
         .stderr(format!("microgpt: {message}"));
     expect(
         "train --preset microgtp",
-        "--preset: expected one of microgpt, microgpt-final, shakespeare-char, found \"microgtp\" (did you",
+        "--preset: expected one of microgpt, microgpt-final, shakespeare-char, task, found \"microgtp\" (did you",
     );
     expect(
         "train --save-every 0",
@@ -99,7 +99,7 @@ fn the_data() {
         1,
         "no.txt: expected a text to learn from, found no such file or folder",
     );
-    expect(&place, "train --data .", 1, ".: expected a text to learn from, found a folder");
+    expect(&place, "train --data .", 1, ".: expected a folder with text files, found none in it");
     place.write("empty.txt", "");
     expect(
         &place,

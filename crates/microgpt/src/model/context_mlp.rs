@@ -58,7 +58,7 @@ impl Network for ContextMlp {
         self.lm_head.forward(engine, x)
     }
 
-    fn memory_slots(&self) -> usize {
-        1
+    fn memory(&self) -> (usize, usize) {
+        (1, self.wte.1.cols)
     }
 }

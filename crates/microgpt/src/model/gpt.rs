@@ -7,13 +7,18 @@ use crate::model::layer::Layer;
 use crate::model::norm::NormAt;
 use crate::model::{Network, param};
 use crate::norm::Norm;
-use crate::tensor::{Engine, Shape, Tensor};
+use crate::position::Position;
+use crate::tensor::{Engine, Index, Shape, Tensor};
 
 /// A GPT.
 #[derive(Debug)]
 pub struct Gpt {
     wte: (usize, Shape),
-    wpe: (usize, Shape),
+    /// Where learned positions stand.
+    wpe: Option<(usize, Shape)>,
+    position: Position,
+    /// Numbers of a row of keys, and of one of values.
+    memory_cols: usize,
     lm_head: (usize, Shape),
     /// Token and position are normed as [`Tensor::embed`] does it; else by this, if by anything.
     embed: bool,
@@ -32,7 +37,9 @@ impl Gpt {
         let norm = |name| NormAt::new(layout, config.norm, None, name);
         Gpt {
             wte: param(layout, "wte"),
-            wpe: param(layout, "wpe"),
+            wpe: (config.position == Position::Learned).then(|| param(layout, "wpe")),
+            position: config.position,
+            memory_cols: config.n_embd / config.sight().group(),
             lm_head: param(layout, if config.tied { "wte" } else { "lm_head" }),
             embed: config.embd_norm && config.norm == Norm::RmsNorm,
             embd_norm: config.embd_norm.then(|| norm("embd_norm")),
@@ -41,18 +48,41 @@ impl Gpt {
             final_norm: config.final_norm.then(|| norm("final_norm")),
         }
     }
+
+    /// What each token is, and where it stands if that is said here: `[T, C]`.
+    fn placed<'e>(
+        &self,
+        engine: &'e dyn Engine,
+        wte: Tensor<'e>,
+        wpe: Option<Tensor<'e>>,
+        rows: usize,
+    ) -> Tensor<'e> {
+        if let Some(wpe) = wpe {
+            let [what, place] = wte.what_and_place(wpe, rows);
+            return what + place;
+        }
+        let (what, cols) = (wte.gather(Index::Tokens, rows).named(None, "token"), self.wte.1.cols);
+        match self.position {
+            // The tokens' rows become as large as the sines that are added (Vaswani et al., 2017, section 3.4).
+            Position::Sinusoidal => {
+                let place = Tensor::sinusoids(engine, rows, cols).named(None, "position");
+                what.affine((cols as f64).sqrt(), 0.0) + place
+            }
+            _ => what,
+        }
+    }
 }
 
 impl Network for Gpt {
     fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
-        let [wte, wpe, lm_head] =
-            [self.wte, self.wpe, self.lm_head].map(|(offset, shape)| Tensor::param(engine, offset, shape));
-        let mut x = if self.embed {
-            wte.embed(wpe, batch.rows())
-        } else {
-            let [what, place] = wte.what_and_place(wpe, batch.rows());
-            let sum = what + place;
-            self.embd_norm.as_ref().map_or(sum, |norm| norm.forward(engine, sum)).named(None, "embedded")
+        let param = |(offset, shape)| Tensor::param(engine, offset, shape);
+        let (wte, wpe, lm_head) = (param(self.wte), self.wpe.map(param), param(self.lm_head));
+        let mut x = match wpe {
+            Some(wpe) if self.embed => wte.embed(wpe, batch.rows()),
+            _ => {
+                let sum = self.placed(engine, wte, wpe, batch.rows());
+                self.embd_norm.as_ref().map_or(sum, |norm| norm.forward(engine, sum)).named(None, "embedded")
+            }
         };
         x = x.dropout(self.dropout, 0);
         for layer in &self.layers {
@@ -65,7 +95,7 @@ impl Network for Gpt {
     }
 
     /// The keys and the values of each layer.
-    fn memory_slots(&self) -> usize {
-        2 * self.layers.len()
+    fn memory(&self) -> (usize, usize) {
+        (2 * self.layers.len(), self.memory_cols)
     }
 }

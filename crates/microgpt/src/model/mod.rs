@@ -33,9 +33,9 @@ pub trait Network: Debug + Send + Sync {
         None
     }
 
-    /// How many memories decoding needs, each with a row for each token.
-    fn memory_slots(&self) -> usize {
-        0
+    /// How many memories decoding needs, each with a row for each token, and how many numbers a row has.
+    fn memory(&self) -> (usize, usize) {
+        (0, 0)
     }
 }
 
@@ -68,7 +68,12 @@ impl Model {
 
     /// How many memories decoding needs: a transformer's keys and values, a recurrent network's states.
     pub fn memory_slots(&self) -> usize {
-        self.network.memory_slots()
+        self.network.memory().0
+    }
+
+    /// How many numbers a row of each has.
+    pub fn memory_cols(&self) -> usize {
+        self.network.memory().1
     }
 
     /// V: how many tokens there are.

@@ -69,7 +69,7 @@ impl Network for Recurrent {
         x.linear(param(self.lm_head))
     }
 
-    fn memory_slots(&self) -> usize {
-        self.layers.len()
+    fn memory(&self) -> (usize, usize) {
+        (self.layers.len(), self.wte.1.cols)
     }
 }
