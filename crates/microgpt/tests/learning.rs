@@ -9,7 +9,6 @@ use microgpt::documents::Documents;
 use microgpt::engine::Precision;
 use microgpt::family::Family;
 use microgpt::optimizer::OptimizerKind;
-use microgpt::real::Real;
 use microgpt::rng::Rng;
 use microgpt::schedule::Schedule;
 use microgpt::train::Trainer;
@@ -109,10 +108,15 @@ fn counts_are_how_often_each_pair_was_seen() {
 /// Each idea buys something: what sees more than one token passes by what sees one.
 #[test]
 fn every_ancestor_learns() {
-    let loss = |model| last_losses::<f32>(Config { model, n_embd: 32, ..relu(400) }, 32);
+    let loss = |model| {
+        // A number of a table is met seldom, and has far to go.
+        let lr = if model == Family::Bigram { 0.1 } else { 0.01 };
+        last_losses::<f32>(Config { model, n_embd: 32, lr, ..relu(400) }, 32)
+    };
     let [counts, bigram] = [Family::BigramCounts, Family::Bigram].map(loss);
     assert!((counts - bigram).abs() < 0.1 && counts < 2.55, "counted {counts}, learnt {bigram}");
     for model in [Family::Mlp, Family::Rnn, Family::Gru, Family::Gpt] {
-        assert!(loss(model) < counts - 0.05, "{model}: {}, counted {counts}", loss(model));
+        let loss = loss(model);
+        assert!(loss < counts - 0.05, "{model}: {loss}, counted {counts}");
     }
 }

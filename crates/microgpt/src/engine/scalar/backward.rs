@@ -8,15 +8,16 @@ use crate::real::pow;
 use crate::tensor::{Id, Op, Order};
 
 impl Tape {
-    pub(super) fn backward(&mut self, loss: Id) {
-        let loss = self.get(loss);
+    pub(super) fn backward(&mut self, id: Id) {
+        let loss = self.get(id);
         assert_eq!(loss.shape.len(), 1, "backward: expected one number, found {}", loss.shape);
         // The parameters keep what they have; all that comes after them starts from 0.
         self.grads.truncate(self.num_params);
         self.grads.resize(self.values.len(), 0.0);
         self.grads[loss.start] = 1.0;
         self.clock.skip();
-        for i in (0..self.tensors.len()).rev() {
+        // What was computed after the loss has no part in it.
+        for i in (0..=id.0 as usize).rev() {
             self.hand_on(self.tensors[i]);
             self.clock.ended(self.tensors[i].op, 1);
         }
