@@ -1,6 +1,7 @@
 //! `microgpt data`: what is in a text, before anything is learnt from it.
 
 use crate::args::DataArgs;
+use crate::tokenize::shown;
 use anyhow::Result;
 use microgpt::choices::Choice;
 use microgpt::evaluate::bits;
@@ -106,11 +107,8 @@ fn frequent(tokenizer: &Tokenizer, survey: &Survey) -> String {
 }
 
 fn named(tokenizer: &Tokenizer, token: u32) -> String {
-    match tokenizer.name(token).as_str() {
-        " " => "' '".to_string(),
-        name if name.contains('\\') => name.to_string(),
-        name => name.escape_debug().to_string(),
-    }
+    let name = shown(tokenizer, token);
+    if name.contains(char::is_whitespace) { format!("'{name}'") } else { name }
 }
 
 fn as_json(settings: &Settings, tokenizer: &Tokenizer, survey: &Survey) -> io::Result<()> {

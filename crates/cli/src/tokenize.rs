@@ -50,11 +50,14 @@ fn show(tokenizer: &Tokenizer, tokens: &[u32], bytes: usize, as_json: bool) -> i
         return writeln!(out, "{}", json!({"tokens": tokens, "pieces": pieces, "bytes": bytes}));
     }
     for &token in tokens {
-        let name = tokenizer.name(token);
-        // Blanks and lines' ends are to be seen too; what is no character is escaped already.
-        let name = if name.contains('\\') { name } else { name.escape_debug().to_string() };
-        write!(out, "[{name}]")?;
+        write!(out, "[{}]", shown(tokenizer, token))?;
     }
     let per_token = bytes as f64 / tokens.len().max(1) as f64;
     writeln!(out, "\n{bytes} bytes, {} tokens, {per_token:.2} bytes per token", tokens.len())
+}
+
+/// A token such that the ends of lines, and what else is not seen, are seen.
+pub(crate) fn shown(tokenizer: &Tokenizer, token: u32) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    tokenizer.name(token).chars().map(escape).collect()
 }

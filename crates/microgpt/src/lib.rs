@@ -15,6 +15,8 @@ pub mod stream;
 pub mod batch;
 pub mod real;
 pub mod activation;
+pub mod position;
+pub mod sight;
 pub mod optimizer;
 pub mod op;
 pub mod tensor;

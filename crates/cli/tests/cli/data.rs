@@ -130,7 +130,11 @@ fn a_text_is_cut_by_a_tokenizer_that_is_learnt_or_found() {
     // Fewer than asked for: nothing is left to merge.
     assert_eq!(text(&output.stderr), "microgpt: t.json: 289 tokens, BOS among them\n");
     let out = place.microgpt("tokenize --from t.json").arg("the queen of déjà").output().unwrap();
-    assert!(text(&out.stdout).starts_with("[the][ queen][ of][ déjà]\n18"), "{}", text(&out.stdout));
+    assert!(
+        text(&out.stdout).starts_with("[the][ queen][ of][ déjà]\n19 bytes, 4 tokens"),
+        "{}",
+        text(&out.stdout)
+    );
     let report = json(&text(
         &place.microgpt("tokenize --from t.json --json").write_stdin("a\nb").output().unwrap().stdout,
     ));

@@ -6,7 +6,8 @@ use crate::layout::Layout;
 use crate::model::layer::Layer;
 use crate::model::norm::NormAt;
 use crate::norm::Norm;
-use crate::tensor::{Engine, Shape, Tensor};
+use crate::position::Position;
+use crate::tensor::{Engine, Index, Shape, Tensor};
 
 /// A GPT: what stands where in the flat slice of parameters, and what is computed with it.
 #[derive(Debug, Clone)]
@@ -14,7 +15,12 @@ pub struct Gpt {
     /// Names and places of all parameters.
     pub layout: Layout,
     wte: (usize, Shape),
-    wpe: (usize, Shape),
+    /// Where learned positions stand.
+    wpe: Option<(usize, Shape)>,
+    position: Position,
+    block_size: usize,
+    /// Numbers of a row of keys, and of one of values.
+    memory_cols: usize,
     lm_head: (usize, Shape),
     /// Token and position are normed as [`Tensor::embed`] does it; else by this, if by anything.
     embed: bool,
@@ -35,7 +41,10 @@ impl Gpt {
         let norm = |name| NormAt::new(&layout, config.norm, None, name);
         Gpt {
             wte: find("wte"),
-            wpe: find("wpe"),
+            wpe: (config.position == Position::Learned).then(|| find("wpe")),
+            position: config.position,
+            block_size: config.block_size,
+            memory_cols: config.n_embd / config.sight().group(),
             lm_head: find(if config.tied { "wte" } else { "lm_head" }),
             embed: config.embd_norm && config.norm == Norm::RmsNorm,
             embd_norm: config.embd_norm.then(|| norm("embd_norm")),
@@ -51,6 +60,11 @@ impl Gpt {
         2 * self.layers.len()
     }
 
+    /// How many numbers a row of each has.
+    pub fn memory_cols(&self) -> usize {
+        self.memory_cols
+    }
+
     /// V: how many tokens there are.
     pub fn vocab_size(&self) -> usize {
         self.wte.1.rows
@@ -61,21 +75,21 @@ impl Gpt {
         self.wte.1.cols
     }
 
-    /// How many positions there are.
+    /// The longest context.
     pub fn block_size(&self) -> usize {
-        self.wpe.1.rows
+        self.block_size
     }
 
     /// The logits of each row's next token, `[T, V]`.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
-        let [wte, wpe, lm_head] =
-            [self.wte, self.wpe, self.lm_head].map(|(offset, shape)| Tensor::param(engine, offset, shape));
-        let mut x = if self.embed {
-            wte.embed(wpe, batch.rows())
-        } else {
-            let [what, place] = wte.what_and_place(wpe, batch.rows());
-            let sum = what + place;
-            self.embd_norm.as_ref().map_or(sum, |norm| norm.forward(engine, sum)).named(None, "embedded")
+        let param = |(offset, shape)| Tensor::param(engine, offset, shape);
+        let (wte, wpe, lm_head) = (param(self.wte), self.wpe.map(param), param(self.lm_head));
+        let mut x = match wpe {
+            Some(wpe) if self.embed => wte.embed(wpe, batch.rows()),
+            _ => {
+                let sum = self.placed(engine, wte, wpe, batch.rows());
+                self.embd_norm.as_ref().map_or(sum, |norm| norm.forward(engine, sum)).named(None, "embedded")
+            }
         };
         x = x.dropout(self.dropout, 0);
         for layer in &self.layers {
@@ -85,5 +99,28 @@ impl Gpt {
             x = norm.forward(engine, x);
         }
         x.linear(lm_head).named(None, "logits")
+    }
+
+    /// What each token is, and where it stands if that is said here: `[T, C]`.
+    fn placed<'e>(
+        &self,
+        engine: &'e dyn Engine,
+        wte: Tensor<'e>,
+        wpe: Option<Tensor<'e>>,
+        rows: usize,
+    ) -> Tensor<'e> {
+        if let Some(wpe) = wpe {
+            let [what, place] = wte.what_and_place(wpe, rows);
+            return what + place;
+        }
+        let (what, cols) = (wte.gather(Index::Tokens, rows).named(None, "token"), self.n_embd());
+        match self.position {
+            // The tokens' rows become as large as the sines that are added (Vaswani et al., 2017, section 3.4).
+            Position::Sinusoidal => {
+                let place = Tensor::sinusoids(engine, rows, cols).named(None, "position");
+                what.affine((cols as f64).sqrt(), 0.0) + place
+            }
+            _ => what,
+        }
     }
 }

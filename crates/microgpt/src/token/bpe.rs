@@ -15,7 +15,7 @@ pub(crate) type ByPair<T> = HashMap<Pair, T, BuildHasherDefault<PairHasher>>;
 #[derive(Debug, Clone)]
 pub struct Bpe {
     /// The token of each byte.
-    bytes: [u8; 256],
+    bytes: Box<[u8; 256]>,
     merges: Vec<Pair>,
     /// The token that a pair makes. The earlier a merge, the smaller it is.
     made: ByPair<u32>,
@@ -67,7 +67,7 @@ impl Bpe {
             }
             ends.push(text.len());
         }
-        Ok(Bpe { bytes, merges: merges.to_vec(), made, text, ends })
+        Ok(Bpe { bytes: Box::new(bytes), merges: merges.to_vec(), made, text, ends })
     }
 
     /// The token of each byte.

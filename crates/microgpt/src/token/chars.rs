@@ -16,12 +16,20 @@ const NONE: u32 = u32::MAX;
 impl Alphabet {
     /// The alphabet of these characters.
     pub fn new(chars: impl IntoIterator<Item = char>) -> Alphabet {
-        let chars: std::collections::BTreeSet<char> = chars.into_iter().collect();
+        let (mut seen, mut others) = ([false; 128], std::collections::BTreeSet::new());
+        for c in chars {
+            match seen.get_mut(c as usize) {
+                Some(seen) => *seen = true,
+                None => _ = others.insert(c),
+            }
+        }
+        let chars: Vec<char> =
+            (0..128).filter(|&c| seen[usize::from(c)]).map(char::from).chain(others).collect();
         let mut ascii = vec![NONE; 128];
         for (token, &c) in chars.iter().enumerate().filter(|(_, c)| c.is_ascii()) {
             ascii[c as usize] = token as u32;
         }
-        Alphabet { chars: chars.into_iter().collect(), ascii }
+        Alphabet { chars, ascii }
     }
 
     /// How many characters there are.
