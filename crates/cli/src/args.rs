@@ -13,6 +13,8 @@ Examples:
   microgpt train --preset shakespeare-char --data book.txt    a bigger model, of a text as one stream
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
+  microgpt generate microgpt-1 --top-k 3 --compare            are they copied, near, or new?
+  microgpt eval microgpt-1 --data other.txt  how well does it know another text?
   microgpt prove --n-head 2                  is every gradient right?
   microgpt prove --all                       is every variant right, with every other?
   microgpt train --preset task --task sort   a task with exact answers
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Print samples of a trained model
     Generate(GenerateArgs),
+    /// Measure how well a trained model knows a text: loss, bits per character, the best and the worst document
+    Eval(EvalArgs),
     /// Check the gradients, causality and replay of a model
     Prove(ProveArgs),
     /// Measure how fast training and decoding are, and where the time goes
@@ -100,11 +104,45 @@ pub(crate) struct GenerateArgs {
         allow_hyphen_values = true
     )]
     pub(crate) prompt: String,
+    /// End a sample before this text
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) stop: String,
+    /// Show each token's probability, and the likeliest others
+    #[arg(long, alias = "show_probs")]
+    pub(crate) show_probs: bool,
+    /// Say of each sample whether it is copied from the text that was learnt, near (one letter away), or new
+    #[arg(long)]
+    pub(crate) compare: bool,
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The run: a name in runs/, or the path of its folder or of a checkpoint in it
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The text: UTF-8, documents or a stream as the run has learnt; - is standard input
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub(crate) data: String,
+    /// Leave out documents with characters that the model does not know, and count them
+    #[arg(long, alias = "skip_unknown")]
+    pub(crate) skip_unknown: bool,
+    /// How many documents to show of those that it knows best, and worst
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) show: usize,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +302,13 @@ impl<const TRAINED: bool> Args for Flags<TRAINED> {
             let arg =
                 Arg::new(knob.name).long(kebab.clone()).value_name(knob.values).allow_hyphen_values(true);
             let arg = if kebab == knob.name { arg } else { arg.alias(knob.name) };
+            let arg = if TRAINED && knob.name == "samples" { arg.visible_alias("count") } else { arg };
+            // `--greedy` is `--greedy true`.
+            let arg = if defaults.get(knob.name).is_some_and(|text| ["true", "false"].contains(&&text[..])) {
+                arg.num_args(0..=1).default_missing_value("true").allow_hyphen_values(false)
+            } else {
+                arg
+            };
             if TRAINED {
                 let default =
                     if knob.name == "seed" { "go on where training ended" } else { "that of the run" };

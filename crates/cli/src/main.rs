@@ -4,13 +4,14 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`prove`], [`bench`], [`tokenize`], [`data`], [`list`], [`formula`]: the commands
+//! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
 
 mod args;
 mod voice;
 mod samples;
 mod train;
 mod generate;
+mod eval;
 mod prove;
 mod tokenize;
 mod data;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
+        Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Data(args)) => data::run(&args),

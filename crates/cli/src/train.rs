@@ -107,8 +107,19 @@ fn unsaved(error: &Error) {
 }
 
 /// The settings that a run may change on its way; with any other it would be another run.
-const MAY_CHANGE: &[&str] =
-    &["steps", "samples", "temperature", "data", "eval_every", "eval_size", "max_new_tokens"];
+const MAY_CHANGE: &[&str] = &[
+    "steps",
+    "samples",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "greedy",
+    "data",
+    "eval_every",
+    "eval_size",
+    "max_new_tokens",
+];
 
 /// A saved run, as if it had not stopped.
 fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Result<Session<R>> {
@@ -233,11 +244,12 @@ impl<R: Stored + Precision> Session<R> {
     fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {
         self.trainer.swap_average()?;
         let Trainer { model, engine, config, .. } = &mut self.trainer;
-        let writer = samples::Writer { config, model, tokenizer: &self.corpus.tokenizer };
+        let writer =
+            samples::Writer { config, model, tokenizer: &self.corpus.tokenizer, stop: "", shows: false };
         let mut samples = Vec::new();
-        writer.write(engine.as_mut(), "", &mut self.rng, &mut |i, text| {
-            voice.sample(i, &text, config.data_mode)?;
-            samples.push(text);
+        writer.write(engine.as_mut(), "", &mut self.rng, &mut |i, sample| {
+            voice.sample(i, &sample.text, config.data_mode)?;
+            samples.push(sample.text);
             Ok(())
         })?;
         self.trainer.swap_average()?;

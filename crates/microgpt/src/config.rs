@@ -296,6 +296,14 @@ knobs! {
     "sampling" {
         /// Below 1, what is likely becomes likelier; above, less so
         temperature: f64 = 0.5,
+        /// Only so many of the likeliest tokens may come; 0: any number
+        top_k: usize = 0,
+        /// Only the likeliest tokens may come, as few as have this probability together
+        top_p: f64 = 1.0,
+        /// Only tokens may come that are at least this part as likely as the likeliest
+        min_p: f64 = 0.0,
+        /// Always the likeliest token
+        greedy: bool = false,
         /// How many samples to print
         samples: usize = 20,
         /// Characters in a sample of a stream; a document ends by itself
@@ -388,6 +396,8 @@ impl Config {
         check((0.0..=1.0).contains(&self.lr_end), "lr_end", "at least 0 and at most 1")?;
         check(self.wsd_decay > 0.0 && self.wsd_decay <= 1.0, "wsd_decay", "more than 0 and at most 1")?;
         check(self.temperature > 0.0, "temperature", "more than 0")?;
+        check(self.top_p > 0.0 && self.top_p <= 1.0, "top_p", "more than 0 and at most 1")?;
+        check((0.0..=1.0).contains(&self.min_p), "min_p", "at least 0 and at most 1")?;
         check(self.n_layer <= 10_000, "n_layer", "at most 10,000")?;
         check(self.batch_size <= 1 << 20, "batch_size", "at most 1,048,576")?;
         // What does not fit into memory is found out when the model is made; this keeps its size countable.

@@ -35,7 +35,11 @@ pub mod exchange;
 pub mod checkpoint;
 pub mod train;
 pub mod evaluate;
+pub mod score;
+pub mod filter;
 pub mod sample;
+pub mod write;
+pub mod novelty;
 pub mod inspect;
 pub mod prove;
 

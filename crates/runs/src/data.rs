@@ -53,6 +53,14 @@ impl Data {
         Data { sha256, content: Content::Task, source: Source::Names }
     }
 
+    /// The text itself, if there is one and it is in memory.
+    pub fn text(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Memory(text, _) => Some(text),
+            Content::Disk(_) | Content::Task => None,
+        }
+    }
+
     /// The tokenizer that the settings ask for, made for this text.
     ///
     /// # Errors

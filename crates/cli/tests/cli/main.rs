@@ -5,6 +5,7 @@ mod formula;
 mod golden;
 mod resume;
 mod stream;
+mod generate;
 mod data;
 mod bench;
 mod bad_input;
