@@ -6,7 +6,7 @@
 //! - `text`: a text as it lies on the disk
 //! - [`kept`]: the tokens of a text that is larger than memory
 //! - [`data`]: the text to learn from
-//! - [`tokenizer`]: tokenizer.json
+//! - [`tokenizer`][]: tokenizer.json
 //! - [`weights`]: flat slices <-> safetensors
 //! - [`state`]: what else a checkpoint remembers
 //! - [`metrics`]: a line of JSON for each step

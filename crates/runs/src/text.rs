@@ -10,6 +10,9 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
+/// The name of each file, and where its text ends.
+type Parts = Vec<(String, usize)>;
+
 /// How much is read at once.
 const BLOCK: usize = 4 << 20;
 /// How many blocks are read at most to find a place where the text may be cut.
@@ -139,7 +142,7 @@ impl Text {
     }
 
     /// All of it, for what fits into memory; and the name and the end of each file in it.
-    pub(crate) fn read(&self) -> Result<(Vec<u8>, Vec<(String, usize)>), Error> {
+    pub(crate) fn read(&self) -> Result<(Vec<u8>, Parts), Error> {
         let (mut text, mut ends) = (Vec::new(), Vec::new());
         let Text::Files(paths, _) = self else { return Ok((text, ends)) };
         for (i, path) in paths.iter().enumerate() {

@@ -30,7 +30,7 @@ choices! {
         Add = "add",
         /// The sum of two numbers below 97, modulo 97: 95+17=15
         Modular = "modular",
-        /// What closes the brackets that are open, the last first: {()[>]}
+        /// What closes the brackets that are open, the last first: ({>})
         Brackets = "brackets",
     }
 }
