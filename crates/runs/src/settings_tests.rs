@@ -93,7 +93,7 @@ fn errors_name_file_line_and_what_was_expected() {
         error("data = [\"a\", 3]"),
         "a.toml:1: data: expected text in quotes, or a list of them, found an empty text, a list or a date"
     );
-    assert!(error("[model]\nn_layer = 1").starts_with("a.toml:1: model: no such setting"));
+    assert!(error("[layers]\nn_layer = 1").starts_with("a.toml:1: layers: no such setting"));
     assert_eq!(error("n_head = 3"), "n_embd: expected a multiple of n_head (3), found 16");
     let syntax = error("steps = 5\nn_head = = 4");
     assert!(

@@ -191,7 +191,7 @@ fn the_saved_run() {
         &format!("{}: expected tensor wte [27, 12] F64, found [27, 16] F64", model),
     );
     place.write("runs/mine/config.toml", config.replace("n_embd = 16", "n_embd = sixteen"));
-    expect(&place, "generate mine", 1, "runs/mine/config.toml:9: expected TOML, found a mistake: ");
+    expect(&place, "generate mine", 1, "runs/mine/config.toml:10: expected TOML, found a mistake: ");
 }
 
 #[test]
