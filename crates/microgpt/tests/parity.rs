@@ -13,7 +13,7 @@ use microgpt::position::Position;
 use microgpt::real::Real;
 use microgpt::rng::Rng;
 use microgpt::sight::AttentionKind;
-use microgpt::tensor::{Engine, Learner};
+use microgpt::tensor::{Engine, Index, Learner, Shape, Tensor};
 use microgpt_kernels::level;
 use std::sync::Mutex;
 
@@ -129,6 +129,7 @@ fn every_ancestor_has_the_scalar_engines_gradients() {
 /// What the fast engine decodes, several documents at once and some tokens at a time, is what it computes of the whole.
 #[test]
 fn every_ancestor_decodes_what_it_has_learnt() {
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for &model in Family::ALL {
         let config = Config { model, n_layer: 2, block_size: 9, init_std: 0.5, ..Config::default() };
         let model = Model::new(&config, 7);
@@ -215,6 +216,7 @@ fn every_position_and_attention_too() {
 #[test]
 fn whole_steps_agree() {
     use microgpt::train::Trainer;
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let config = Config { init_std: 0.1, steps: 20, zero_init: false, ..Config::default() };
     let mut exact = Trainer::<f64>::new(config.clone(), 27, &mut Rng::new(1)).unwrap();
     let mut fast = Trainer::<f32>::new(config, 27, &mut Rng::new(1)).unwrap();
@@ -233,7 +235,7 @@ fn whole_steps_agree() {
 /// A loss that is scaled, and a sum with parameters: what follows a shortcut, or goes round it.
 #[test]
 fn whatever_is_built_around_a_shortcut_is_right_too() {
-    use microgpt::tensor::{Engine, Index, Shape, Tensor};
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     fn run<R: Real>(mut engine: impl Learner<R>, batch: &Batch) -> (f64, Vec<f64>) {
         engine.begin(batch);
         let graph: &dyn Engine = &engine;
@@ -254,5 +256,36 @@ fn whatever_is_built_around_a_shortcut_is_right_too() {
         assert!((found.0 - exact.0).abs() < 1e-5 * exact.0.abs());
         let error = distance(&found.1, &exact.1, 0.0);
         assert!(error < 1e-5, "{error:e}");
+    }
+}
+
+/// All columns of a tensor are the tensor: what reads them under their other name hands its gradient on.
+#[test]
+fn all_columns_hand_their_gradient_on() {
+    fn grads<R: Real>(mut engine: impl Learner<R>, cols: usize) -> Vec<f64> {
+        let mut batch = Batch::default();
+        batch.push_document(&[0, 1, 2, 1], 3);
+        // Twice: in the second step old gradients stand where new ones go.
+        for _ in 0..2 {
+            engine.begin(&batch);
+            let loss = {
+                let engine: &dyn Engine = &engine;
+                let (table, w) = (Shape::new(3, cols), Shape::new(5, cols));
+                let x = Tensor::param(engine, 0, table).gather(Index::Tokens, 3);
+                let y = x.columns(0, cols).linear(Tensor::param(engine, table.len(), w));
+                y.dot(y).total().id()
+            };
+            engine.backward(loss);
+        }
+        engine.slices().1.iter().map(|g| g.to_f64()).collect()
+    }
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for cols in [1, 5, 16, 33] {
+        let params: Vec<f32> = (0..8 * cols).map(|i| (i as f32).sin()).collect();
+        let expected = grads(Scalar::new(params.iter().map(|&p| f64::from(p)).collect()), cols);
+        for engine in [Fast::new(params.clone()), Fast::without_shortcuts(params.clone())] {
+            let error = distance(&grads(engine, cols), &expected, 0.0);
+            assert!(error < 1e-5, "{cols} columns: {error:e}");
+        }
     }
 }

@@ -31,9 +31,13 @@ impl Tape {
         id
     }
 
-    /// Is there something in the gradient of `id` to add to? After this there is.
+    /// Is there something in the gradient of `id`, or of the tensor that all these columns are, to add to? After this
+    /// there is.
     pub(super) fn touch(&mut self, id: Id) -> bool {
-        std::mem::replace(&mut self.tensors[id.0 as usize].touched, true)
+        let owner = self.owner(id);
+        let before = std::mem::replace(&mut self.tensors[owner.0 as usize].touched, true);
+        self.tensors[id.0 as usize].touched = true;
+        before
     }
 
     /// Makes sure that the gradient of `id` can be added to: what was not touched is 0.

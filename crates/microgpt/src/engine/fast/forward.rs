@@ -194,7 +194,7 @@ impl Tape {
                 );
                 out[0] = (sum / batch.loss_rows as f64) as f32;
                 (self.grads, self.batch) = (grads, batch);
-                self.tensors[logits.0 as usize].touched = true;
+                self.touch(logits);
             }
             _ => self.primitive(*y),
         }
