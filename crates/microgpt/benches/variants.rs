@@ -4,7 +4,8 @@
 //!
 //! Two layers of 128 channels, 8 documents of 64 tokens. Every setting is changed alone to each of its other values. The
 //! default's step and the variant's are timed in turn, and the least of each is compared. `weights` is how many more
-//! numbers stand in linear maps, which nearly all of the arithmetic is made of. `ONLY=norm` makes those that begin so.
+//! numbers stand in linear maps, which nearly all of the arithmetic is made of. `ONLY=norm` makes those that begin so;
+//! `LEN=256` takes other lengths.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
@@ -18,18 +19,18 @@ use microgpt::train::Trainer;
 use std::time::Instant;
 
 const VOCAB_SIZE: usize = 65;
-const LEN: usize = 64;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let only = std::env::var("ONLY").unwrap_or_default();
-    let base = Config { n_layer: 2, n_embd: 128, block_size: LEN, steps: 1 << 30, ..Config::default() };
+    let len = std::env::var("LEN").ok().and_then(|n| n.parse().ok()).unwrap_or(64);
+    let base = Config { n_layer: 2, n_embd: 128, block_size: len, steps: 1 << 30, ..Config::default() };
     let base = Config { zero_init: false, init_std: 0.05, lr: 1e-5, micro_batches: 1, ..base };
     let mut rng = Rng::new(1);
     let mut batch = Batch::default();
     for _ in 0..8 {
-        let tokens: Vec<u32> = (0..=LEN).map(|_| rng.below(VOCAB_SIZE) as u32).collect();
-        batch.push_document(&tokens, LEN);
+        let tokens: Vec<u32> = (0..=len).map(|_| rng.below(VOCAB_SIZE) as u32).collect();
+        batch.push_document(&tokens, len);
     }
     let trainer =
         |config: &Config| Trainer::<f32>::new(config.clone(), VOCAB_SIZE, &mut Rng::new(1)).unwrap();
