@@ -306,7 +306,7 @@ knobs! {
         greedy: bool = false,
         /// How many samples to print
         samples: usize = 20,
-        /// Characters in a sample of a stream; a document ends by itself
+        /// Tokens in a sample of a stream; a document ends by itself
         max_new_tokens: usize = 500,
     }
 }

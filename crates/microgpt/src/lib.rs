@@ -1,6 +1,8 @@
 //! The GPT that hides nothing.
 //!
-//! The modules in the order in which data meets them; each uses only those above it.
+//! The modules front to back, nearly in the order in which data meets them: first text, tokens and batches, then what
+//! can be chosen, and the operations that choices are made of; from `config` on the settings, the engines, the model,
+//! training, sampling, and what looks at all of it. Each uses only those above it.
 
 pub mod error;
 #[macro_use]
