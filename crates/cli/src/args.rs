@@ -76,9 +76,12 @@ pub(crate) struct TrainArgs {
     /// Go on with a saved run, to the same bits as if it had not stopped
     #[arg(long, value_name = "RUN", conflicts_with_all = ["no_save", "preset", "config"])]
     pub(crate) resume: Option<String>,
-    /// Save a checkpoint every N steps (and always at the end)
-    #[arg(long, alias = "save_every", value_name = "N", default_value_t = SAVE_EVERY, value_parser = at_least_1)]
-    pub(crate) save_every: usize,
+    /// Save a checkpoint every N steps (and always at the end), and not by the clock
+    #[arg(long, alias = "save_every", value_name = "N", value_parser = at_least_1)]
+    pub(crate) save_every: Option<usize>,
+    /// Save a checkpoint every N seconds, or so seldom that it takes a twentieth of the time [default: 5]
+    #[arg(long, alias = "save_seconds", value_name = "N", conflicts_with = "save_every", value_parser = seconds)]
+    pub(crate) save_seconds: Option<f64>,
     /// Stop after step N and save, without samples; --resume goes on
     #[arg(long, alias = "stop_after", value_name = "N", value_parser = at_least_1)]
     pub(crate) stop_after: Option<usize>,
@@ -95,9 +98,6 @@ pub(crate) struct TrainArgs {
     #[arg(long, alias = "no_tensorboard")]
     pub(crate) no_tensorboard: bool,
 }
-
-/// Unless `--save-every` says otherwise.
-pub(crate) const SAVE_EVERY: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
@@ -387,6 +387,13 @@ impl<const TRAINED: bool> clap::FromArgMatches for Flags<TRAINED> {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
+        _ => Err("expected a number of more than 0".to_string()),
     }
 }
 

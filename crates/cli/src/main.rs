@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
+        None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
