@@ -1,17 +1,19 @@
 //! A whole small model in one go: a token of each of several documents, from its row to the logits of the next.
 //!
-//! A product begins before its row is normed, because norm(x) w^T = (x w^T) / rms(x): nothing waits for the root.
+//! A product begins before its row is normed, because norm(x) w^T = (x w^T) / rms(x): nothing waits for the root. The
+//! first product, of a token's row and its position's, is the sum of theirs, which are made once for all ([`pack`]).
 //! Nothing is kept for a way back.
 #![expect(unsafe_code, reason = "reads behind one check for all rows")]
 
-use super::forward::{add, dot, load, store};
+use super::forward::{Write, add, dot, load, store};
 use super::head::{self, Head};
 use super::tile::{Finish, Table, each_register, each_row};
 use super::{Layer, Memory};
 use crate::activation::{self, Activation};
-use crate::attention::Segment;
+use crate::attention::{Place, Segment, small};
 use crate::math;
 use crate::vector::Vector;
+use std::ops::Range;
 
 /// The definition, from those of its parts.
 pub mod naive {
@@ -44,7 +46,7 @@ pub mod naive {
     }
 }
 
-/// Which model: so many layers of a kind, and how many tokens the alphabet has.
+/// Which model: so many layers of a kind, and how large its tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
     /// Each of its layers.
@@ -53,6 +55,8 @@ pub struct Model {
     pub layers: usize,
     /// V: how many tokens there are.
     pub outputs: usize,
+    /// How many positions there are.
+    pub positions: usize,
 }
 
 /// So many documents go through together.
@@ -68,42 +72,106 @@ impl Model {
     /// Whether the kernel serves: layers and a head that have one, heads of 4 channels, one token of each document.
     pub fn fits(&self, segments: &[Segment]) -> bool {
         self.layer.head_size() == HEAD
-            && self.layer.fits(segments)
+            && self.layer.fits(&[])
             && self.head().fits()
-            && segments.iter().all(|s| s.q_len == 1)
+            && segments.iter().all(|s| s.q_len == 1 && s.past < self.reach())
+    }
+
+    /// How many positions the kernel goes to.
+    fn reach(&self) -> usize {
+        self.positions.min(small::MOST_KEYS)
+    }
+
+    /// Where [`pack`] puts what.
+    fn packed(&self) -> Packed {
+        let (v, s, row) = (self.outputs, self.reach(), 3 * self.layer.channels);
+        let head = self.layers * self.layer.weights_len();
+        let tokens = head + self.head().packed_len();
+        let places = tokens + v * row;
+        let norms = places + s * row;
+        Packed { head, tokens, places, norms, len: norms + 2 * v * s }
     }
 
     /// How many numbers [`pack`] makes.
     pub fn packed_len(&self) -> usize {
-        self.layers * self.layer.weights_len() + self.head().packed_len()
+        self.packed().len
     }
 
     /// How many numbers [`forward`] wants to write notes in.
     pub fn scratch_len(&self) -> usize {
-        GROUP * (4 * self.layer.channels + self.layer.hidden + 16)
+        GROUP * (3 * self.layer.channels + self.layer.hidden + 16)
     }
 }
 
-/// The matrices as [`forward`] wants them, given as they stand in the model: the layers', one after the other, and the
-/// head's.
+/// Places in what is packed, behind the layers' matrices.
+struct Packed {
+    head: usize,
+    /// Each token's row times the first wq, wk, wv.
+    tokens: usize,
+    /// The same for each position.
+    places: usize,
+    /// For each token at each position: what norms the sum of their rows, and what norms it twice.
+    norms: usize,
+    len: usize,
+}
+
+/// All weights as [`forward`] wants them, given as they stand in the model: the tables `[V, C]` and `[positions, C]`,
+/// the layers', one after the other, and the head's.
 ///
 /// # Panics
 /// If the model is not for this kernel, or a slice is not of its shape.
-pub fn pack(model: &Model, packed: &mut [f32], layers: &[f32], head: &[f32]) {
-    let each = model.layer.weights_len();
-    let found = (packed.len(), layers.len());
-    let wanted = (model.packed_len(), model.layers * each);
-    assert!(found == wanted, "decode: packed, layers have {found:?} numbers, not {wanted:?}");
-    let (to, rest) = packed.split_at_mut(layers.len());
-    for (to, from) in to.chunks_mut(each).zip(layers.chunks(each)) {
+pub fn pack(model: &Model, packed: &mut [f32], [what, place]: [&[f32]; 2], layers: &[f32], head: &[f32]) {
+    assert!(model.fits(&[]), "decode: {model:?} is not for this kernel");
+    let (c, each, places) = (model.layer.channels, model.layer.weights_len(), model.packed());
+    let found = (packed.len(), layers.len(), what.len(), place.len());
+    let wanted = (places.len, model.layers * each, model.outputs * c, model.positions * c);
+    assert!(found == wanted, "decode: packed, layers, tables have {found:?} numbers, not {wanted:?}");
+    for (to, from) in packed.chunks_mut(each).zip(layers.chunks(each)) {
         super::pack(&model.layer, to, from);
     }
-    head::pack(&model.head(), rest, head);
+    head::pack(&model.head(), &mut packed[places.head..places.tokens], head);
+    tables(packed, &places, what, &place[..model.reach() * c], c)
+}
+
+simd! { fn tables(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) = tables_widths; }
+
+#[inline(always)]
+fn tables_widths<V: Vector>(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) {
+    if c == V::LANES {
+        tables_body::<V, 1>(packed, at, what, place)
+    } else {
+        tables_body::<V, 2>(packed, at, what, place)
+    }
+}
+
+#[inline(always)]
+fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32]) {
+    let (c, to) = (NC * V::LANES, packed.as_mut_ptr());
+    // SAFETY: `pack` saw that the tables are whole, and that there is room for each of their rows. The first layer's
+    // wqkv stands at the beginning.
+    unsafe {
+        for (table, to) in [(what, to.add(at.tokens)), (place, to.add(at.places))] {
+            let (x, w) =
+                (Table { at: table.as_ptr(), stride: c }, Table { at: packed.as_ptr(), stride: 3 * c });
+            each_register::<V>(&(0..table.len() / c), c, 3 * c, x, w, &Write { to, stride: 3 * c });
+        }
+        let mut norms = to.add(at.norms);
+        for what in what.chunks_exact(c) {
+            for place in place.chunks_exact(c) {
+                // What is normed is normed again: the mean of its squares follows from that of x.
+                let square = mean_square::<V, NC>(add(load(what.as_ptr()), load(place.as_ptr())));
+                let k = inverse(square);
+                k.store_part(norms, 1);
+                (k * inverse(square * k * k)).store_part(norms.add(1), 1);
+                norms = norms.add(2);
+            }
+        }
+    }
 }
 
 /// The logits of what follows each token, `[T, V]`; what stands in `logits` behind them is overwritten.
 ///
-/// Shapes: what `[V, C]`, place `[_, C]`; packed: from [`pack`]; tokens, places: one for each segment; scratch:
+/// Shapes: what `[V, C]`, place `[positions, C]`; packed: from [`pack`]; tokens, places: one for each segment; scratch:
 /// [`Model::scratch_len`]. `memory` is where the first layer's keys and values are; those of each next layer stand twice
 /// `v.offset - k.offset` further.
 ///
@@ -123,12 +191,16 @@ pub fn forward(
     assert!(model.fits(segments), "decode: {model:?} is not for this kernel");
     let found = (tokens.len(), places.len(), packed.len(), scratch.len());
     let wanted = (t, t, model.packed_len(), model.scratch_len());
-    assert!(found == wanted, "decode: tokens, places, packed, scratch have {found:?} numbers, not {wanted:?}");
+    assert!(
+        found == wanted,
+        "decode: tokens, places, packed, scratch have {found:?} numbers, not {wanted:?}"
+    );
     assert!(logits.len() >= t * model.outputs, "decode: {} logits for {t} tokens", logits.len());
-    let last = |rows: &[u32]| rows.iter().fold(0, |last, &row| last.max(row as usize));
-    for (table, rows) in [(what, tokens), (place, places)] {
-        let row = last(rows);
-        assert!(t == 0 || (row + 1) * c <= table.len(), "decode: row {row} of a table of {}", table.len() / c);
+    let found = (what.len(), place.len());
+    assert!(found == (model.outputs * c, model.positions * c), "decode: tables of {found:?} numbers");
+    for (&token, &place) in tokens.iter().zip(places) {
+        let inside = (token as usize) < model.outputs && (place as usize) < model.reach();
+        assert!(inside, "decode: token {token} at {place} in {model:?}");
     }
     assert!(memory.v.offset >= memory.k.offset, "decode: values stand behind keys");
     let further = 2 * (memory.v.offset - memory.k.offset) * model.layers.saturating_sub(1);
@@ -192,25 +264,38 @@ struct Qkv<'a> {
     scales: *const f32,
     q: *mut f32,
     memory: *mut f32,
-    tables: [super::Place; 2],
+    tables: [Place; 2],
     segments: &'a [Segment],
     channels: usize,
+}
+
+impl Qkv<'_> {
+    /// Register j of row r.
+    ///
+    /// # Safety
+    /// A row of q and of both tables can be written.
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&self, r: usize, j: usize, y: V) {
+        let (s, c, column) = (&self.segments[r], self.channels, j * V::LANES);
+        // SAFETY: the caller vouches for it.
+        unsafe {
+            let (to, y) = match column / c {
+                0 => (self.q.add(r * c), y * V::splat(1.0 / (HEAD as f32).sqrt())),
+                n => (self.memory.add(self.tables[n - 1].at(s.kv_start + s.past)), y),
+            };
+            y.store(to.add(column % c));
+        }
+    }
 }
 
 impl<V: Vector> Finish<V> for Qkv<'_> {
     #[inline(always)]
     unsafe fn finish<const NV: usize>(&self, r: usize, j: usize, sums: [V; NV]) {
-        let (s, c) = (&self.segments[r], self.channels);
-        // SAFETY: as the caller vouches: a row of q and of both tables can be written.
+        // SAFETY: as the caller vouches.
         unsafe {
             let scale = V::load(self.scales.add(r * V::LANES));
             for i in 0..NV {
-                let column = (j + i) * V::LANES;
-                let (to, y) = match column / c {
-                    0 => (self.q.add(r * c), sums[i] * scale * V::splat(1.0 / (HEAD as f32).sqrt())),
-                    n => (self.memory.add(self.tables[n - 1].at(s.kv_start + s.past)), sums[i] * scale),
-                };
-                y.store(to.add(column % c));
+                self.put(r, j + i, sums[i] * scale);
             }
         }
     }
@@ -299,39 +384,47 @@ fn body<V: Vector, const NC: usize>(
     memory: Memory<'_>,
     scratch: &mut [f32],
 ) {
-    let (layer, c, h) = (&model.layer, NC * V::LANES, model.layer.hidden);
+    let (layer, c, h, at) = (&model.layer, NC * V::LANES, model.layer.hidden, model.packed());
     let (between, memory_at) = (memory.v.offset - memory.k.offset, memory.data.as_mut_ptr());
     let (logits_at, room) = (logits.as_mut_ptr(), logits.len());
-    let notes = scratch.as_mut_ptr();
+    let (notes, packed) = (scratch.as_mut_ptr(), packed.as_ptr());
     // SAFETY: `forward` saw that every row, place and matrix is there, and room for the notes of a group.
     unsafe {
-        let [raw, stream, q, found, active] = [0, 1, 2, 3, 4].map(|i| notes.add(i * GROUP * c));
+        let [stream, q, found, active] = [0, 1, 2, 3].map(|i| notes.add(i * GROUP * c));
         let scales = active.add(GROUP * h);
         let mut first = 0;
         while first < segments.len() {
             let now = &segments[first..(first + GROUP).min(segments.len())];
             let rows = 0..now.len();
-            for r in rows.clone() {
-                let what: [V; NC] = load(what.as_ptr().add(tokens[first + r] as usize * c));
-                let x = add(what, load(place.as_ptr().add(places[first + r] as usize * c)));
-                store(x, raw.add(r * c));
-                // The first layer norms what has just been normed: the mean of its squares follows from that of x.
-                let square = mean_square(x);
-                let k = inverse(square);
-                store(times(x, k), stream.add(r * c));
-                (k * inverse(square * k * k)).store(scales.add(r * V::LANES));
-            }
-            let mut x = raw;
             for l in 0..model.layers {
-                let weights = packed.as_ptr().add(l * layer.weights_len());
-                let matrix = |range: &std::ops::Range<usize>, stride| Table { at: weights.wrapping_add(range.start), stride };
+                let weights = packed.add(l * layer.weights_len());
+                let matrix =
+                    |range: &Range<usize>, stride| Table { at: weights.wrapping_add(range.start), stride };
                 let [wqkv, wo, fc1, fc2] = &layer.matrices();
                 let tables = [memory.k, memory.v]
-                    .map(|p| super::Place { offset: p.offset + 2 * l * between, stride: p.stride });
+                    .map(|p| Place { offset: p.offset + 2 * l * between, stride: p.stride });
                 let qkv = Qkv { scales, q, memory: memory_at, tables, segments: now, channels: c };
-                each_register::<V>(&rows, c, 3 * c, Table { at: x, stride: c }, matrix(wqkv, 3 * c), &qkv);
+                if l == 0 {
+                    for r in rows.clone() {
+                        let (token, p) = (tokens[first + r] as usize, places[first + r] as usize);
+                        let norms = packed.add(at.norms + 2 * (token * model.reach() + p));
+                        let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
+                        let x = add(load(what.as_ptr().add(token * c)), load(place.as_ptr().add(p * c)));
+                        store(times::<V, NC>(x, once), stream.add(r * c));
+                        let a = packed.add(at.tokens + token * 3 * c);
+                        let b = packed.add(at.places + p * 3 * c);
+                        for j in 0..3 * NC {
+                            let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
+                            qkv.put(r, j, y * twice);
+                        }
+                    }
+                } else {
+                    let x = Table { at: stream, stride: c };
+                    each_register::<V>(&rows, c, 3 * c, x, matrix(wqkv, 3 * c), &qkv);
+                }
                 for (r, s) in now.iter().enumerate() {
-                    let [k, v] = tables.map(|p| Table { at: memory_at.add(p.at(s.kv_start)), stride: p.stride });
+                    let [k, v] =
+                        tables.map(|p| Table { at: memory_at.add(p.at(s.kv_start)), stride: p.stride });
                     store(look_around::<V, NC>(load(q.add(r * c)), k, v, s.past), found.add(r * c));
                 }
                 let onto = Onto { stream, scales };
@@ -339,14 +432,17 @@ fn body<V: Vector, const NC: usize>(
                 let activate = Activate { scales, active, stride: h, f: layer.activation };
                 each_register::<V>(&rows, c, h, Table { at: stream, stride: c }, matrix(fc1, h), &activate);
                 each_row::<V, NC>(&rows, h, Table { at: active, stride: h }, matrix(fc2, c), &onto);
-                x = stream;
             }
             let columns = model.outputs.next_multiple_of(V::LANES);
-            let head = Table { at: packed.as_ptr().add(model.layers * layer.weights_len()), stride: columns };
+            let head = Table { at: packed.add(at.head), stride: columns };
             let start = first * model.outputs;
-            let to =
-                Logits { to: logits_at.add(start), columns: model.outputs, rows: now.len(), room: room - start };
-            each_register::<V>(&rows, c, columns, Table { at: x, stride: c }, head, &to);
+            let to = Logits {
+                to: logits_at.add(start),
+                columns: model.outputs,
+                rows: now.len(),
+                room: room - start,
+            };
+            each_register::<V>(&rows, c, columns, Table { at: stream, stride: c }, head, &to);
             first += GROUP;
         }
     }

@@ -203,14 +203,14 @@ fn a_token_at_a_time_is_the_definition() {
             (2 * lanes, 8 * lanes, Activation::Silu, 1, lanes),
         ] {
             let layer = Layer { channels, heads: channels / 4, hidden, activation };
-            let model = decode::Model { layer, layers, outputs };
-            let (what, place) = (numbers(outputs * channels, 1), numbers(16 * channels, 2));
+            let model = decode::Model { layer, layers, outputs, positions: 18 };
+            let (what, place) = (numbers(outputs * channels, 1), numbers(18 * channels, 2));
             let scale = 1.5 / (channels as f32).sqrt();
             let weights: Vec<f32> =
                 numbers(layers * layer.weights_len(), 3).iter().map(|w| w * scale).collect();
             let head = numbers(outputs * channels, 4);
             let mut packed = vec![f32::NAN; model.packed_len()];
-            decode::pack(&model, &mut packed, &weights, &head);
+            decode::pack(&model, &mut packed, [&what, &place], &weights, &head);
             for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[]] {
                 let what_it_is = format!("{level:?} {model:?} {lengths:?}");
                 let document = |i: usize| -> Vec<u32> {

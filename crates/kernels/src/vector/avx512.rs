@@ -178,7 +178,8 @@ impl Vector for F32x16 {
         macro_rules! step {
             ($x:expr, $rest:literal) => {{
                 let x = $x;
-                let moved = with!(_mm512_alignr_epi32::<$rest>(_mm512_castps_si512(x), _mm512_setzero_si512()));
+                let moved =
+                    with!(_mm512_alignr_epi32::<$rest>(_mm512_castps_si512(x), _mm512_setzero_si512()));
                 with!(_mm512_add_ps(x, _mm512_castsi512_ps(moved)))
             }};
         }

@@ -13,10 +13,10 @@ pub struct Layer {
     attention: Attention,
     mlp: Mlp,
     /// What an engine needs to know that computes all of it in one go.
-    offset: u32,
-    hidden: u32,
-    heads: u32,
-    f: Activation,
+    pub(super) offset: u32,
+    pub(super) hidden: u32,
+    pub(super) heads: u32,
+    pub(super) f: Activation,
 }
 
 impl Layer {

@@ -133,6 +133,7 @@ impl Tape {
                 );
             }
             Op::Layer { .. } => self.layer(y),
+            Op::Model { .. } => self.model(y),
             Op::CrossEntropy(logits) => {
                 // The gradient is found together with the loss, and put where it belongs at once.
                 let batch = std::mem::take(&mut self.batch);

@@ -1,16 +1,16 @@
 //! What is as large as a whole layer, and which composites have a kernel at which shape.
 
 use super::forward::kernel_of;
-use super::{Place, Stored, Tape};
+use super::{Place, Stored, Tape, model};
 use crate::tensor::{Id, Op, Shape};
 use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::layer::head;
 use microgpt_kernels::{attention, layer};
 
-/// The kernel's name for the layer that `op` is, over rows of `channels`.
-fn kernel(op: Op, channels: usize) -> layer::Layer {
+/// The kernel's name for the layer that `op` is (or has), over rows of `channels`.
+pub(super) fn kernel(op: Op, channels: usize) -> layer::Layer {
     match op {
-        Op::Layer { hidden, heads, f, .. } => {
+        Op::Layer { hidden, heads, f, .. } | Op::Model { hidden, heads, f, .. } => {
             let (heads, hidden) = (heads as usize, hidden as usize);
             layer::Layer { channels, heads, hidden, activation: kernel_of(f) }
         }
@@ -32,7 +32,7 @@ impl Packed {
     }
 
     /// `len` numbers for the weights at `offset`, as `pack` makes them.
-    fn get(&mut self, offset: usize, len: usize, pack: impl FnOnce(&mut [f32])) -> &[f32] {
+    pub(super) fn get(&mut self, offset: usize, len: usize, pack: impl FnOnce(&mut [f32])) -> &[f32] {
         let found =
             self.all.iter().position(|&(place, _, ref numbers)| place == offset && numbers.len() == len);
         let i = found.unwrap_or_else(|| {
@@ -90,6 +90,7 @@ impl Tape {
             && match op {
                 Op::Layer { x, .. } => kernel(op, self.get(x).shape.cols).fits(&self.segments),
                 Op::Embed { tokens, .. } => layer::embed::fits(self.get(tokens).shape.cols),
+                Op::Model { .. } => self.batch.decoding && model::decoder(op).fits(&self.segments),
                 _ => true,
             }
     }

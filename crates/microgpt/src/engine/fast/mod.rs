@@ -13,6 +13,7 @@ use std::cell::{Ref, RefCell};
 mod backward;
 mod forward;
 mod layer;
+mod model;
 mod primitives;
 
 /// The fast engine.
@@ -141,11 +142,11 @@ impl Engine for Fast {
         true
     }
 
-    fn draw(&self, tensor: Id, row: usize, temperature: f64, u: f64) -> Option<u32> {
+    fn draw(&self, tensor: Id, rows: &[usize], temperature: f64, us: &[f64], found: &mut [u32]) -> bool {
         let tape = self.tape.borrow();
         let stored = tape.get(tensor);
-        let logits = &tape.numbers(stored.place)[stored.row(row)];
-        sample::draw(logits, temperature.recip() as f32, u as f32).map(|token| token as u32)
+        let logits = &tape.numbers(stored.place)[stored.all()];
+        sample::draw(logits, stored.shape.cols, rows, temperature.recip() as f32, us, found)
     }
 
     fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
@@ -311,6 +312,7 @@ impl Tape {
         match op {
             Op::RmsNorm(_) | Op::Embed { .. } => shape.rows,
             Op::Layer { .. } => self.layer_kept_len(op, shape),
+            Op::Model { .. } => model::decoder(op).scratch_len(),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
             _ => 0,

@@ -144,7 +144,8 @@ impl Tape {
             | Op::RmsNorm(_)
             | Op::Attention { .. }
             | Op::CrossEntropy(_)
-            | Op::Layer { .. } => {
+            | Op::Layer { .. }
+            | Op::Model { .. } => {
                 unreachable!("the scalar engine has no shortcuts")
             }
         }
