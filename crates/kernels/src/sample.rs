@@ -2,6 +2,7 @@
 
 use crate::math;
 use crate::vector::Vector;
+use std::f32::consts::LOG2_E;
 
 /// The definition of [`draw`], in plain loops.
 pub fn naive(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
@@ -93,7 +94,7 @@ simd! { fn second_look(logits: &[f32], scale: f32, u: f32) -> Option<usize> = ma
 fn few<V: Vector, const N: usize>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
     let (mut powers, mut sums, mut total) = ([V::zero(); N], [V::zero(); N], V::zero());
     for i in 0..N {
-        powers[i] = math::power(read::<V>(&logits[i * V::LANES..], V::splat(scale)));
+        powers[i] = math::power2(read::<V>(&logits[i * V::LANES..], V::splat(scale * LOG2_E)));
         let here = powers[i].running_sum();
         sums[i] = here + total;
         total = here.last() + total;
