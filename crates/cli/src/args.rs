@@ -14,6 +14,7 @@ Examples:
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt prove --n-head 2                  is every gradient right?
+  microgpt prove --all                       is every variant right, with every other?
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// List what can be chosen: presets, settings, variants
     List,
+    /// Show a formula for --activation: its derivative, and some numbers
+    #[command(after_help = crate::formula::grammar())]
+    Formula(FormulaArgs),
 }
 
 #[derive(Debug, Default, Args)]
@@ -104,6 +108,9 @@ pub(crate) struct ProveArgs {
     /// Make it wrong on purpose, to see what the proof says; `microgpt list` has the ways
     #[arg(long, value_name = "FAULT")]
     pub(crate) plant: Option<String>,
+    /// Every two values of any two settings together, in small models; other settings do not matter
+    #[arg(long, conflicts_with = "plant")]
+    pub(crate) all: bool,
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -124,6 +131,16 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) quick: bool,
     /// One JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormulaArgs {
+    /// A formula of x, such as 'x * sigmoid(1.702*x)', or a name of the list
+    #[arg(value_name = "FORMULA", allow_hyphen_values = true)]
+    pub(crate) formula: String,
+    /// JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

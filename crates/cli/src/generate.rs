@@ -33,7 +33,9 @@ fn generate<R: Stored + Precision>(run: &Run, args: &GenerateArgs) -> Result<Exi
         true => Rng::new(config.seed),
         false => Rng::restore(&saved.checkpoint.rng)?,
     };
-    let Trainer { model, mut engine, .. } = Trainer::resume(saved.checkpoint)?;
+    let mut trainer = Trainer::resume(saved.checkpoint)?;
+    trainer.swap_average()?;
+    let Trainer { model, mut engine, .. } = trainer;
     let voice = Voice::new(args.json);
     let writer = Writer { config: &config, model: &model, tokenizer: &tokenizer };
     writer.write(engine.as_mut(), &args.prompt, &mut rng, &mut |i, text| {

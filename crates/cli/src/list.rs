@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         let flag = format!("--{}", knob.name.replace('_', "-"));
         let default = defaults.get(knob.name).unwrap_or_default();
-        writeln!(out, "  {flag:14} {default:>12}  {}", knob.help)?;
+        writeln!(out, "  {flag:17} {default:>12}  {}", knob.help)?;
     }
     let faults = Fault::ALL.iter().map(|fault| (fault.name(), fault.help())).collect();
     let lists = knobs.into_iter().map(|knob| (format!("--{}", knob.name.replace('_', "-")), knob.choices));

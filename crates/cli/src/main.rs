@@ -4,7 +4,7 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`prove`], [`bench`], [`list`]: the commands
+//! - [`train`], [`generate`], [`prove`], [`bench`], [`list`], [`formula`]: the commands
 
 mod args;
 mod voice;
@@ -13,6 +13,7 @@ mod train;
 mod generate;
 mod prove;
 mod list;
+mod formula;
 mod bench;
 
 use args::{Cli, Command, TrainArgs};
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::List) => list::run(),
+        Some(Command::Formula(args)) => formula::run(&args),
     };
     done.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {

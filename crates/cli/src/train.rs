@@ -148,7 +148,7 @@ impl<R: Stored + Precision> Session<R> {
                 "workers: {workers}, for a step has {parts} parts (micro_batches) to share"
             ));
         }
-        microgpt_workers::share(&mut self.trainer, workers);
+        microgpt_workers::share(&mut self.trainer, workers)?;
         let mut voice = Voice::new(args.json);
         voice.begin(&Beginning {
             settings: &self.settings,
@@ -198,14 +198,14 @@ impl<R: Stored + Precision> Session<R> {
 
     fn save(&mut self) -> Result<(), Error> {
         self.keep(|session, folder| {
-            folder.run.save_training(&session.trainer, &session.rng, &folder.data_sha256)
+            folder.run.save_training(&mut session.trainer, &session.rng, &folder.data_sha256)
         })
     }
 
     /// Writes to the folder, if there is one.
     fn keep(
         &mut self,
-        write: impl FnOnce(&Session<R>, &mut Folder) -> Result<(), Error>,
+        write: impl FnOnce(&mut Session<R>, &mut Folder) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(mut folder) = self.folder.take() else { return Ok(()) };
         match write(self, &mut folder) {
@@ -219,6 +219,7 @@ impl<R: Stored + Precision> Session<R> {
     }
 
     fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {
+        self.trainer.swap_average()?;
         let Trainer { model, engine, config, .. } = &mut self.trainer;
         let writer = samples::Writer { config, model, tokenizer: &self.corpus.tokenizer };
         let mut samples = Vec::new();
@@ -227,6 +228,7 @@ impl<R: Stored + Precision> Session<R> {
             samples.push(text);
             Ok(())
         })?;
+        self.trainer.swap_average()?;
         Ok(samples)
     }
 

@@ -1,6 +1,7 @@
 //! Every kernel against its definition, the machine's peak and (for products) the `gemm` crate.
 //!
-//! `cargo bench -p microgpt-kernels [-- FILTER]`. Contenders take turns in short rounds; what is printed is the
+//! `cargo bench -p microgpt-kernels [-- others | products [SHAPE...]]`, a shape as `192x128x512` or the beginning of one:
+//! `192x`. Contenders take turns in short rounds; what is printed is the
 //! fastest round, and the median over rounds of their ratio, which a busy machine disturbs least.
 #![expect(clippy::print_stdout, reason = "the table is the purpose")]
 #![expect(unsafe_code, reason = "peak by instructions; the rival takes pointers")]
@@ -13,7 +14,8 @@ mod products;
 mod race;
 
 fn main() {
-    let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let (filter, shapes) = (words.next().unwrap_or_default(), words.collect::<Vec<_>>());
     let peak = race::peak();
     println!(
         "level {}, peak {peak:.0} GFLOP/s (multiply-adds of independent registers)",
@@ -23,6 +25,6 @@ fn main() {
         others::run(peak);
     }
     if "products".contains(&filter) {
-        products::run(peak);
+        products::run(peak, &shapes);
     }
 }

@@ -170,15 +170,24 @@ pub fn forward(activation: Activation, y: &mut [f32], x: &[f32]) {
     forward_simd(activation, y, x)
 }
 
-/// `dx[i] += dy[i] f'(x[i])`.
+/// `dx[i] (+)= dy[i] f'(x[i])`. Adds to dx where `accumulate`, else replaces it.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn backward(activation: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]) {
+pub fn backward(activation: Activation, dx: &mut [f32], dy: &[f32], x: &[f32], accumulate: bool) {
     let found = (dy.len(), x.len());
     assert!(found == (dx.len(), dx.len()), "activation: dx has {} numbers, (dy, x) {found:?}", dx.len());
-    backward_simd(activation, dx, dy, x)
+    if accumulate {
+        return backward_simd(activation, dx, dy, x);
+    }
+    // So few at a time that the zeros are still in the first cache.
+    for ((dx, dy), x) in dx.chunks_mut(CHUNK).zip(dy.chunks(CHUNK)).zip(x.chunks(CHUNK)) {
+        dx.fill(0.0);
+        backward_simd(activation, dx, dy, x);
+    }
 }
+
+const CHUNK: usize = 1024;
 
 simd! { fn forward_simd(activation: Activation, y: &mut [f32], x: &[f32]) = forward_body; }
 
@@ -240,7 +249,7 @@ mod tests {
         use Activation::*;
         at_each(|level| {
             for activation in [Relu, SquaredRelu, Gelu, Silu, Tanh] {
-                for n in [0, 1, 7, 8, 9, 15, 16, 17, 100] {
+                for n in [0, 1, 7, 8, 9, 15, 16, 17, 100, 1025] {
                     let (mut x, dy) = (numbers(n, 1), numbers(n, 2));
                     x.iter_mut().enumerate().for_each(|(i, x)| *x = if i % 9 == 4 { 0.0 } else { 5.0 * *x });
                     let what = format!("{activation:?} {level:?} {n}");
@@ -249,7 +258,11 @@ mod tests {
                     naive::forward(activation, &mut y2, &x);
                     assert_close(&y, &y2, 1e-6, &what);
                     let (mut dx, mut dx2) = (numbers(n, 3), numbers(n, 3));
-                    backward(activation, &mut dx, &dy, &x);
+                    backward(activation, &mut dx, &dy, &x, true);
+                    naive::backward(activation, &mut dx2, &dy, &x);
+                    assert_close(&dx, &dx2, 2e-6, &what);
+                    let (mut dx, mut dx2) = (vec![f32::NAN; n], vec![0.0; n]);
+                    backward(activation, &mut dx, &dy, &x, false);
                     naive::backward(activation, &mut dx2, &dy, &x);
                     assert_close(&dx, &dx2, 2e-6, &what);
                 }

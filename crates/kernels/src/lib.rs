@@ -11,17 +11,25 @@ pub mod level;
 #[macro_use]
 mod vector;
 pub mod activation;
+pub mod formula;
 pub mod adam;
 pub mod attention;
 pub mod buffer;
 pub mod cross_entropy;
+pub mod dropout;
+pub mod dynamic_tanh;
 pub mod exact;
+pub mod float;
 pub mod layer;
+pub mod layernorm;
+pub mod lion;
 pub mod math;
 pub mod matmul;
 pub mod norm;
+pub mod orthogonal;
 pub mod peak;
 pub mod sample;
+pub mod sgd;
 pub mod slices;
 #[cfg(test)]
 mod test;

@@ -47,20 +47,29 @@ pub fn rmsnorm(y: &mut [f32], inverse: &mut [f32], x: &[f32], t: usize, c: usize
     }
 }
 
-/// `dx += dy / rms - x mean(dy x) / rms^3`: the gradient of [`rmsnorm`].
+/// `dx (+)= dy / rms - x mean(dy x) / rms^3`: the gradient of [`rmsnorm`]. Adds to dx where `accumulate`, else
+/// replaces it.
 ///
 /// Shapes: dx, dy, x `[T, C]`; inverse `[T]`, as [`rmsnorm`] left it.
 ///
 /// # Panics
 /// If a slice is not of its shape.
-pub fn rmsnorm_backward(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], t: usize, c: usize) {
+pub fn rmsnorm_backward(
+    dx: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    inverse: &[f32],
+    t: usize,
+    c: usize,
+    accumulate: bool,
+) {
     let found = (dx.len(), dy.len(), x.len(), inverse.len());
     assert!(
         found == (t * c, t * c, t * c, t),
         "rmsnorm_backward of [{t}, {c}]: dx, dy, x, inverse have {found:?} numbers"
     );
     if c > 0 {
-        backward(dx, dy, x, inverse, c)
+        backward(dx, dy, x, inverse, c, accumulate)
     }
 }
 
@@ -87,16 +96,19 @@ fn forward_body<V: Vector>(y: &mut [f32], inverse: &mut [f32], x: &[f32], c: usi
     }
 }
 
-simd! { fn backward(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], c: usize) = backward_body; }
+simd! {
+    fn backward(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], c: usize, add: bool) = backward_body;
+}
 
 #[inline(always)]
-fn backward_body<V: Vector>(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], c: usize) {
+fn backward_body<V: Vector>(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f32], c: usize, add: bool) {
     if c == V::LANES {
         let rows = dy.chunks_exact(V::LANES).zip(x.chunks_exact(V::LANES));
         for ((dx, (dy, x)), &k) in dx.chunks_exact_mut(V::LANES).zip(rows).zip(inverse) {
             let (dy, x, k) = (V::read(dy), V::read(x), V::splat(k));
             let along = (dy * x).total() * (k * k) * V::splat(-1.0 / V::LANES as f32);
-            k.fma(along.fma(x, dy), V::read(dx)).write(dx);
+            let before = if add { V::read(dx) } else { V::zero() };
+            k.fma(along.fma(x, dy), before).write(dx);
         }
         return;
     }
@@ -104,7 +116,11 @@ fn backward_body<V: Vector>(dx: &mut [f32], dy: &[f32], x: &[f32], inverse: &[f3
     for ((dx, (dy, x)), &k) in dx.chunks_exact_mut(c).zip(rows).zip(inverse) {
         let dot = fold::<V>(dy, x, |dy, x, sum| dy.fma(x, sum));
         let (along, k) = (V::splat(-(k * k * k) * dot / c as f32), V::splat(k));
-        zip2::<V>(dx, dy, x, |dx, dy, x| k.fma(dy, along.fma(x, dx)));
+        if add {
+            zip2::<V>(dx, dy, x, |dx, dy, x| k.fma(dy, along.fma(x, dx)));
+        } else {
+            zip2::<V>(dx, dy, x, |_, dy, x| k.fma(dy, along * x));
+        }
     }
 }
 
@@ -127,9 +143,13 @@ mod tests {
                     assert_close(&y, &y2, 1e-6, &format!("{level:?} [{t}, {c}]"));
                     assert_close(&k, &k2, 1e-6, &format!("{level:?} [{t}, {c}]"));
                     let (mut dx, mut dx2) = (numbers(t * c, 3), numbers(t * c, 3));
-                    rmsnorm_backward(&mut dx, &dy, &x, &k2, t, c);
+                    rmsnorm_backward(&mut dx, &dy, &x, &k2, t, c, true);
                     naive::rmsnorm_backward(&mut dx2, &dy, &x, &k2, t, c);
                     assert_close(&dx, &dx2, 2e-6, &format!("backward {level:?} [{t}, {c}]"));
+                    let (mut dx, mut dx2) = (vec![f32::NAN; t * c], vec![0.0; t * c]);
+                    rmsnorm_backward(&mut dx, &dy, &x, &k2, t, c, false);
+                    naive::rmsnorm_backward(&mut dx2, &dy, &x, &k2, t, c);
+                    assert_close(&dx, &dx2, 2e-6, &format!("replacing {level:?} [{t}, {c}]"));
                 }
             }
         });

@@ -62,7 +62,7 @@ fn warm_kernels_allocate_nothing() {
             let mut saved = vec![0.0; attention::saved_len(&segments, heads, head_size)];
             let n = count(|| {
                 attention::forward(&mut out, &mut saved, &x);
-                attention::backward(&mut grads, places, &qkv[..t * c], &out, &saved, &x);
+                attention::backward(&mut grads, places, &qkv[..t * c], &out, &saved, &x, true);
             });
             assert_eq!(n, 0, "attention {level:?}");
         }

@@ -9,7 +9,7 @@ use microgpt::batch::Batch;
 use microgpt::corpus::Corpus;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
-use microgpt::{Config, activation::Activation, documents::Documents, schedule::Schedule};
+use microgpt::{Config, activation::Named, documents::Documents, schedule::Schedule};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -40,7 +40,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 /// Seconds per step of the library.
 fn scalar_engine(root: &Path) -> f64 {
-    let (activation, schedule) = (Activation::Relu, Schedule::Linear);
+    let (activation, schedule) = (Named::Relu.into(), Schedule::Linear);
     let (init_std, zero_init, beta1, beta2, block_size, steps) = (0.08, false, 0.85, 0.99, 16, STEPS);
     let config = Config {
         activation,

@@ -15,7 +15,7 @@ use microgpt::corpus::Corpus;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
 use microgpt::train::Trainer;
-use microgpt::{Config, activation::Activation, documents::Documents, schedule::Schedule};
+use microgpt::{Config, activation::Named, documents::Documents, schedule::Schedule};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -115,7 +115,7 @@ impl Bench {
     /// A model that has learnt a little, so that its names are as long as names are.
     fn new() -> Bench {
         let config = Config {
-            activation: Activation::Relu,
+            activation: Named::Relu.into(),
             schedule: Schedule::Linear,
             init_std: 0.08,
             zero_init: false,

@@ -1,5 +1,7 @@
 //! Tokens -> what one step works on: inputs, targets and where each document begins. Ragged: nothing is padded.
 
+use crate::rng::mix;
+
 /// One document's part of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
@@ -11,6 +13,8 @@ pub struct Segment {
     pub past: usize,
     /// The first row of where its keys and values are remembered (decoding).
     pub memory: usize,
+    /// Its number in the whole batch, of which this may be a part.
+    pub number: usize,
 }
 
 /// The rows of one step: documents one after the other, a row for each token that has something to predict.
@@ -74,7 +78,8 @@ impl Batch {
 
     /// Adds tokens after `past` others, whose keys and values are remembered from row `memory` on.
     pub fn push_segment(&mut self, tokens: &[u32], past: usize, memory: usize) {
-        self.segments.push(Segment { start: self.rows(), len: tokens.len(), past, memory });
+        let (start, number) = (self.rows(), self.segments.len());
+        self.segments.push(Segment { start, len: tokens.len(), past, memory, number });
         self.positions.extend((past..past + tokens.len()).map(|p| p as u32));
         self.tokens.extend_from_slice(tokens);
     }
@@ -105,6 +110,16 @@ impl Batch {
         room.segments.extend(segments.iter().map(|s| Segment { start: s.start - first, ..*s }));
         room.loss_rows = self.loss_rows;
         room
+    }
+
+    /// A number for each row from which it follows what falls out of it (see [`crate::tensor::Tensor::dropout`]): mixed
+    /// from the step's `chance`, a `place` in the model, the document's number in the whole batch, and the position.
+    pub fn row_keys(&self, chance: u64, place: u32) -> impl Iterator<Item = u32> + '_ {
+        let here = mix(chance, u64::from(place));
+        self.segments.iter().flat_map(move |s| {
+            let document = mix(here, s.number as u64);
+            (s.past..s.past + s.len).map(move |position| mix(document, position as u64) as u32)
+        })
     }
 
     /// The longest context that a row of it sees: its own segment and that segment's past.

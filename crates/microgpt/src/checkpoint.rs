@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::layout::Matrix;
 use crate::model::gpt::Gpt;
+use crate::optim;
 use crate::real::Real;
 use crate::rng::RngState;
 use crate::token::Tokenizer;
@@ -21,10 +22,8 @@ pub struct Checkpoint<R> {
     pub rng: RngState,
     /// The parameters, in the order of the layout.
     pub params: Vec<R>,
-    /// Adam's running mean of the gradients.
-    pub m: Vec<R>,
-    /// Adam's running mean of their squares.
-    pub v: Vec<R>,
+    /// What the optimiser remembers, by name, in the order of the layout; see [`crate::optim::remembers`].
+    pub memory: Vec<(&'static str, Vec<R>)>,
 }
 
 impl<R: Real> Checkpoint<R> {
@@ -36,7 +35,13 @@ impl<R: Real> Checkpoint<R> {
         self.config.validate().map_err(|error| Error::checkpoint(error.to_string()))?;
         let tokenizer = self.tokenizer()?;
         let model = Gpt::new(&self.config, tokenizer.vocab_size());
-        for (name, slice) in [("parameters", &self.params), ("m", &self.m), ("v", &self.v)] {
+        let (expected, found): (_, Vec<&str>) =
+            (optim::remembers(&self.config), self.memory.iter().map(|(name, _)| *name).collect());
+        if expected != found {
+            return Err(Error::checkpoint(format!("optimizer: expected {expected:?}, found {found:?}")));
+        }
+        let memory = self.memory.iter().map(|(name, slice)| (*name, slice));
+        for (name, slice) in [("parameters", &self.params)].into_iter().chain(memory) {
             if slice.len() != model.layout.len() {
                 let (expected, found) = (model.layout.len(), slice.len());
                 return Err(Error::checkpoint(format!("{name}: expected {expected} numbers, found {found}")));

@@ -33,7 +33,7 @@ pub trait Choice: Sized + Copy + PartialEq + 'static {
 #[macro_export]
 macro_rules! choices {
     ($(#[$doc:meta])* pub enum $Name:ident: $what:literal {
-        $( #[doc = $help:literal] $(#[doc = $more:literal])* $Variant:ident = $name:literal ),+ $(,)?
+        $( #[doc = $help:expr] $(#[doc = $more:expr])* $Variant:ident = $name:literal ),+ $(,)?
     }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,11 +1,13 @@
 //! Every knob, in one list. Flags, files, help and checks follow from it.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Named};
 use crate::choices::{Choice, nearest};
 use crate::documents::DataMode;
 use crate::error::Error;
+use crate::norm::{Norm, NormPlace};
+use crate::optimizer::OptimizerKind;
 use crate::real::EngineKind;
-use crate::schedule::Schedule;
+use crate::schedule::{Course, Schedule};
 
 /// A setting as text and back: what a knob's type has to offer.
 trait Setting: Sized {
@@ -65,6 +67,21 @@ impl Setting for bool {
     }
     fn read(text: &str) -> Result<bool, String> {
         text.parse().map_err(|_| format!("expected true or false, found {text:?}"))
+    }
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for Activation {
+    fn values() -> String {
+        format!("{}|FORMULA", <Named as Setting>::values())
+    }
+    fn choices() -> Vec<(&'static str, &'static str)> {
+        <Named as Setting>::choices()
+    }
+    fn read(text: &str) -> Result<Activation, String> {
+        Activation::parse(text).map_err(|error| error.to_string())
     }
     fn write(&self) -> String {
         self.to_string()
@@ -168,12 +185,34 @@ knobs! {
         n_embd: usize = 16,
         /// The longest context: how many tokens the model sees at once
         block_size: usize = 8,
-        /// The MLP's function
-        activation: Activation = Activation::SquaredRelu,
+        /// The MLP's function, by name or as a formula of x, and of g if it is to have a gate
+        activation: Activation = Named::SquaredRelu.into(),
+        /// Numbers inside the MLP; 0: four times n_embd
+        mlp_hidden: usize = 0,
+        /// What keeps the stream's numbers at one size
+        norm: Norm = Norm::RmsNorm,
+        /// Where a layer's two halves are normed
+        norm_place: NormPlace = NormPlace::Pre,
+        /// The norm also over the embeddings, before the first layer
+        embd_norm: bool = true,
+        /// The norm also over what the last layer leaves, before the logits
+        final_norm: bool = false,
+        /// The norm also over each head's queries and keys
+        qk_norm: bool = false,
+        /// Linear maps of the layers add a bias: y = W x + b
+        bias: bool = false,
+        /// The logits' map is the table of tokens: no lm_head (Press and Wolf, 2016)
+        tied: bool = false,
+        /// What each half of a layer adds to the stream is multiplied by this
+        residual_scale: f64 = 1.0,
+        /// The part of the numbers that falls out in training: of the embeddings, and of what a half of a layer adds
+        dropout: f64 = 0.0,
         /// Standard deviation of the first weights
         init_std: f64 = 0.02,
         /// Begin with zeros where a layer writes into the stream (attn_wo, mlp_fc2)
         zero_init: bool = true,
+        /// If not, begin with init_std / sqrt(2 n_layer) there, as GPT-2 does
+        depth_init: bool = false,
     }
     "data" {
         /// How the text is read: each line a document, or all of it one stream
@@ -192,20 +231,40 @@ knobs! {
         steps: usize = 500,
         /// Documents, or windows of a stream, in a step
         batch_size: usize = 1,
-        /// Parts of a step that threads may share, a power of two; 0: as many as its work is worth
+        /// Gradient accumulation: parts of a step, which threads may share; a power of two; 0: as its work is worth
         micro_batches: usize = 0,
+        /// Where chance begins: the same seed gives the same run, to the last bit
+        seed: u64 = 42,
+    }
+    "optimizer" {
         /// The highest learning rate
         lr: f64 = 0.01,
         /// How it changes over the steps
         schedule: Schedule = Schedule::Cosine,
-        /// Adam: how slowly its mean of the gradients changes
+        /// Steps in which the learning rate rises to lr, before the schedule begins
+        warmup: usize = 0,
+        /// linear, cosine, wsd, one_cycle: the part of lr that is left at the end
+        lr_end: f64 = 0.0,
+        /// wsd: the part of the steps, the last, in which the learning rate falls
+        wsd_decay: f64 = 0.2,
+        /// What turns gradients into steps
+        optimizer: OptimizerKind = OptimizerKind::Adam,
+        /// adam, adamw, muon: how slowly the mean of the gradients changes; lion: how much of it decides
         beta1: f64 = 0.9,
-        /// Adam: how slowly its mean of their squares changes
+        /// adam, adamw, muon: how slowly the mean of their squares changes; lion: that of the gradients
         beta2: f64 = 0.95,
-        /// Adam: what keeps it from dividing by zero
+        /// adam, adamw, muon: what keeps them from dividing by zero
         eps: f64 = 1e-8,
-        /// Where chance begins: the same seed gives the same run, to the last bit
-        seed: u64 = 42,
+        /// sgd, muon: how much of the last direction is kept; 0: nothing
+        momentum: f64 = 0.9,
+        /// sgd: look ahead, by the momentum that is to come (muon always does)
+        nesterov: bool = false,
+        /// How weights shrink, gains and biases excepted; adamw, lion, muon: by lr times this; adam, sgd: with the gradient
+        weight_decay: f64 = 0.0,
+        /// The longest gradient, all parameters taken as one vector, that is not shortened to this; 0: any
+        grad_clip: f64 = 0.0,
+        /// An average of the weights, to evaluate and to sample: what it keeps of itself in a step; 0: none
+        ema: f64 = 0.0,
     }
     "sampling" {
         /// Below 1, what is likely becomes likelier; above, less so
@@ -252,11 +311,26 @@ impl Config {
             &format!("a multiple of n_head ({})", self.n_head),
         )?;
         check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
+        check(
+            !self.qk_norm || self.norm != Norm::None,
+            "qk_norm",
+            "false where there is no norm (norm is none)",
+        )?;
+        check(self.residual_scale > 0.0, "residual_scale", "more than 0")?;
+        check((0.0..1.0).contains(&self.dropout), "dropout", "at least 0 and less than 1")?;
+        check(self.mlp_hidden <= 1 << 24, "mlp_hidden", "at most 16,777,216")?;
         check(self.init_std >= 0.0, "init_std", "at least 0")?;
         check(self.lr >= 0.0, "lr", "at least 0")?;
         check((0.0..1.0).contains(&self.beta1), "beta1", "at least 0 and less than 1")?;
         check((0.0..1.0).contains(&self.beta2), "beta2", "at least 0 and less than 1")?;
         check(self.eps > 0.0, "eps", "more than 0")?;
+        check((0.0..1.0).contains(&self.momentum), "momentum", "at least 0 and less than 1")?;
+        check(!self.nesterov || self.momentum > 0.0, "nesterov", "false, as momentum is 0")?;
+        check(self.weight_decay >= 0.0, "weight_decay", "at least 0")?;
+        check(self.grad_clip >= 0.0, "grad_clip", "at least 0")?;
+        check((0.0..1.0).contains(&self.ema), "ema", "at least 0 and less than 1")?;
+        check((0.0..=1.0).contains(&self.lr_end), "lr_end", "at least 0 and at most 1")?;
+        check(self.wsd_decay > 0.0 && self.wsd_decay <= 1.0, "wsd_decay", "more than 0 and at most 1")?;
         check(self.temperature > 0.0, "temperature", "more than 0")?;
         check(self.n_layer <= 10_000, "n_layer", "at most 10,000")?;
         check(self.batch_size <= 1 << 20, "batch_size", "at most 1,048,576")?;
@@ -279,6 +353,17 @@ impl Config {
         if worth < 2 { 1 } else { 1 << worth.ilog2().min(6) }
     }
 
+    /// The learning rate of step `step`, counted from 0.
+    pub fn rate(&self, step: usize) -> f64 {
+        let &Config { lr, steps, warmup, lr_end, wsd_decay, .. } = self;
+        Course { lr, steps, warmup, lr_end, wsd_decay }.rate(self.schedule, step)
+    }
+
+    /// Numbers inside the MLP.
+    pub fn hidden(&self) -> usize {
+        if self.mlp_hidden == 0 { 4 * self.n_embd } else { self.mlp_hidden }
+    }
+
     /// Channels of one head.
     pub fn head_dim(&self) -> usize {
         self.n_embd / self.n_head
@@ -292,7 +377,8 @@ mod tests {
     #[test]
     fn every_setting_is_read_back_as_it_was_written() {
         let config = Config { lr: 0.1 + 0.2, eps: 1e-300, seed: u64::MAX, ..Config::default() };
-        let mut again = Config { n_layer: 9, samples: 1, activation: Activation::Relu, ..Config::default() };
+        let mut again =
+            Config { n_layer: 9, samples: 1, activation: Named::Relu.into(), ..Config::default() };
         for knob in Config::knobs() {
             again.set(knob.name, &config.get(knob.name).unwrap()).unwrap();
         }
@@ -317,11 +403,29 @@ mod tests {
         );
         config.set("micro_batches", "4").unwrap();
         assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
-        let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
+        config.set("steps", "1").unwrap();
+        for (name, value, expected) in [
+            ("momentum", "1", "at least 0 and less than 1"),
+            ("weight_decay", "-0.1", "at least 0"),
+            ("grad_clip", "-1.5", "at least 0"),
+            ("ema", "1.5", "at least 0 and less than 1"),
+            ("lr_end", "1.01", "at least 0 and at most 1"),
+            ("wsd_decay", "0.0", "more than 0 and at most 1"),
+        ] {
+            let before = config.clone();
+            let value = if value.contains('.') { value.to_string() } else { format!("{value}.0") };
+            let expected = format!("{name}: expected {expected}, found {value}");
+            assert_eq!(error(&mut config, name, &value), expected);
+            config = before;
+        }
+        let still = &mut Config { momentum: 0.0, ..Config::default() };
         assert_eq!(
-            error(&mut config, "activation", "rleu"),
-            format!("activation: expected one of {}, found \"rleu\" (did you mean relu?)", names.join(", "))
+            error(still, "nesterov", "true"),
+            "nesterov: expected false, as momentum is 0, found true"
         );
+        let found = error(&mut config, "activation", "rleu");
+        assert!(found.starts_with("activation: expected one of squared_relu, relu, "), "{found}");
+        assert!(found.ends_with("found \"rleu\" (did you mean relu?)"), "{found}");
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub fn is_due(config: &Config, step: usize) -> bool {
 /// The mean loss over the tokens that are looked at of what was held back, in nats per token.
 ///
 /// It is always over the same tokens: the first `eval_size` documents, or as many windows spread evenly over the end
-/// of a stream. They go through in batches as large as the parts of training's, so that no more memory is needed.
+/// of a stream. They go through in batches as large as the parts of training's, so that no more memory is needed. With
+/// `ema`, it is the loss of the average of the weights.
 ///
 /// # Errors
 /// Nothing was held back, or the loss is infinite or not a number.
@@ -29,11 +30,13 @@ pub fn validation_loss<R: Precision>(
     let size = batch_size.div_ceil(trainer.config.parts(trainer.num_params()));
     let all = corpus.validation_len(eval_size, block_size);
     let (mut sum, mut rows) = (0.0, 0);
+    trainer.swap_average()?;
     for first in (0..all).step_by(size) {
         corpus.fill_validation(batch, first, size.min(all - first), all, block_size);
         sum += trainer.loss(batch) * batch.rows() as f64;
         rows += batch.rows();
     }
+    trainer.swap_average()?;
     let loss = sum / rows as f64;
     if !loss.is_finite() {
         return Err(Error::diverged(format!("expected a finite loss on what is held back, found {loss}")));

@@ -3,27 +3,40 @@
 //! A sum of more than two numbers depends on their order in the last bit. Here it is that of a binary tree over the
 //! parts of the batch: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)). Workers share the parts evenly, each sums a branch, and
 //! the exchange sums the branches. So however many workers there are, the bits are those of one.
+//!
+//! Each worker is given the sums of one range of the parameters, and updates that; then the new parameters go around.
+//! So all of them together do the work of one update, and no gradient makes its way twice.
 
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::real::Real;
+use std::ops::Range;
 
-/// Sums gradients with the others.
+/// Sums gradients and shares what came of them with the others, who all make the same calls.
 pub trait Exchange<R: Real>: Send {
     /// Which worker this is, from 0, and of how many: a power of two.
     fn place(&self) -> (usize, usize);
 
-    /// A step begins. Others that do not read the data themselves hear of its batch.
+    /// A step begins. Others that do not read the data themselves hear of its batch; or that there is none, and all
+    /// that is wanted is what their optimisers remember.
     ///
     /// # Errors
     /// Another worker is gone.
-    fn begin(&mut self, batch: &Batch) -> Result<(), Error>;
+    fn begin(&mut self, batch: Option<&Batch>) -> Result<(), Error>;
 
-    /// Makes each gradient and the loss the sum of everybody's: a binary tree in the order of the places.
+    /// Makes the loss, and each gradient in the range that is this worker's, the sum of everybody's: a binary tree in
+    /// the order of the places. Other gradients stay as they are. Returns the range; it is always the same.
     ///
     /// # Errors
     /// Another worker is gone.
-    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<(), Error>;
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error>;
+
+    /// Gives the others what stands in this worker's range, and puts into theirs what they have there. A loss that is
+    /// no number ends the step before this.
+    ///
+    /// # Errors
+    /// Another worker is gone.
+    fn share(&mut self, numbers: &mut [R]) -> Result<(), Error>;
 }
 
 /// Nobody else.
@@ -35,11 +48,15 @@ impl<R: Real> Exchange<R> for Alone {
         (0, 1)
     }
 
-    fn begin(&mut self, _batch: &Batch) -> Result<(), Error> {
+    fn begin(&mut self, _batch: Option<&Batch>) -> Result<(), Error> {
         Ok(())
     }
 
-    fn sum(&mut self, _grads: &mut [R], _loss: &mut f64) -> Result<(), Error> {
+    fn sum(&mut self, grads: &mut [R], _loss: &mut f64) -> Result<Range<usize>, Error> {
+        Ok(0..grads.len())
+    }
+
+    fn share(&mut self, _numbers: &mut [R]) -> Result<(), Error> {
         Ok(())
     }
 }

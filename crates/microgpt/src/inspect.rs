@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::layout::Layout;
 use crate::real::{Real, pow};
 use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
+use microgpt_kernels::dropout;
 
 /// The tensor of that name (`layer0.attn_weights`), the last one if there are several.
 ///
@@ -79,7 +80,7 @@ pub fn why(engine: &dyn Engine, batch: &Batch, tensor: Id, row: usize, col: usiz
     let look = Look { engine, batch, nodes: &nodes };
     let value = engine.number(tensor, row, col);
     let grads = engine.grads(tensor);
-    let (formula, operands) = look.back(op, row, col, value);
+    let (formula, operands) = look.back(tensor, op, row, col, value);
     Why { value, grad: grads.get(row * shape.cols + col).copied().unwrap_or(0.0), formula, operands }
 }
 
@@ -96,6 +97,12 @@ impl Look<'_> {
 
     fn at(&self, id: Id, row: usize, col: usize) -> f64 {
         self.engine.number(id, row, col)
+    }
+
+    /// The place in `b` that belongs to one of a table that it may be a row or a column for.
+    fn spread(&self, b: Id, row: usize, col: usize) -> (usize, usize) {
+        let Shape { rows, cols } = self.shape(b);
+        (if rows > 1 { row } else { 0 }, if cols > 1 { col } else { 0 })
     }
 
     fn operand(&self, tensor: Id, row: usize, col: usize, local: f64) -> Operand {
@@ -116,7 +123,7 @@ impl Look<'_> {
     }
 
     /// The formula and the operands of number `[row, col]`, whose value is `y`.
-    fn back(&self, op: Op, row: usize, col: usize, y: f64) -> (&'static str, Vec<Operand>) {
+    fn back(&self, tensor: Id, op: Op, row: usize, col: usize, y: f64) -> (&'static str, Vec<Operand>) {
         let one = |x: Id, local: f64| vec![self.operand(x, row, col, local)];
         match op {
             Op::Param { .. } => ("a parameter: learnt", vec![]),
@@ -136,10 +143,13 @@ impl Look<'_> {
                 let operand = segment.map(|s| self.operand(x, s.start + row - s.memory - s.past, col, 1.0));
                 ("x: remembered", operand.into_iter().collect())
             }
-            Op::Add(a, b) => ("a + b", vec![self.operand(a, row, col, 1.0), self.operand(b, row, col, 1.0)]),
+            Op::Add(a, b) => {
+                let (row_b, col_b) = self.spread(b, row, col);
+                ("a + b", vec![self.operand(a, row, col, 1.0), self.operand(b, row_b, col_b, 1.0)])
+            }
             Op::Mul(a, b) => {
-                let col_b = if self.shape(b).cols > 1 { col } else { 0 };
-                ("a * b", self.products(std::iter::once(((a, row, col), (b, row, col_b)))))
+                let (row_b, col_b) = self.spread(b, row, col);
+                ("a * b", self.products(std::iter::once(((a, row, col), (b, row_b, col_b)))))
             }
             Op::Div(a, b) => {
                 let col_b = if self.shape(b).cols > 1 { col } else { 0 };
@@ -156,7 +166,22 @@ impl Look<'_> {
             }
             Op::Exp(x) => ("exp(x)", one(x, y)),
             Op::Ln(x) => ("ln(x)", one(x, 1.0 / self.at(x, row, col))),
+            Op::Tanh(x) => ("tanh(x)", one(x, 1.0 - y * y)),
+            Op::Reshape(x) => {
+                let (place, cols) = (row * self.shape(tensor).cols + col, self.shape(x).cols);
+                ("x: the same number", vec![self.operand(x, place / cols, place % cols, 1.0)])
+            }
+            Op::Dropout { x, rate, place } => {
+                let key = self.engine.chance().and_then(|chance| self.batch.row_keys(chance, place).nth(row));
+                let stays = key.is_some_and(|key| dropout::stays(key, col, rate));
+                ("x / (1 - rate), or 0 by chance", one(x, if stays { 1.0 / (1.0 - rate) } else { 0.0 }))
+            }
             Op::Activate { x, f } => ("f(x)", one(x, f.derivative(self.at(x, row, col)))),
+            Op::Gate { x, g, f } => {
+                let (f, at_x, at_g) = (f.formula(), self.at(x, row, col), self.at(g, row, col));
+                let slopes = [(x, f.slope(at_x, at_g)), (g, f.gate_slope(at_x, at_g))];
+                ("f(x, g)", slopes.map(|(id, slope)| self.operand(id, row, col, slope)).into())
+            }
             Op::OffMax(x) => ("x - max(x)", one(x, 1.0)),
             Op::Sum(x) => {
                 let cols = 0..self.shape(x).cols;
@@ -206,6 +231,17 @@ impl Look<'_> {
                     |c: usize| f64::from(u8::from(c == col)) * s - y * row_of(c) * s * s / cols as f64;
                 ("x / sqrt(mean(x^2) + 1e-5)", (0..cols).map(|c| self.operand(x, row, c, slope(c))).collect())
             }
+            Op::LinearBias { x, w, bias } => {
+                let cols = 0..self.shape(w).cols;
+                let mut operands = self.products(cols.map(|c| ((w, col, c), (x, row, c))));
+                operands.push(self.operand(bias, 0, col, 1.0));
+                ("sum(w * x) + bias", operands)
+            }
+            Op::RmsNormGain { .. } => ("gain * x / sqrt(mean(x^2) + 1e-5), in one piece", vec![]),
+            Op::LayerNorm { .. } => {
+                ("gain * (x - mean) / sqrt(variance + 1e-5) + bias, in one piece", vec![])
+            }
+            Op::DynamicTanh { .. } => ("gain * tanh(alpha * x) + bias, in one piece", vec![]),
             Op::Attention { .. } => ("attention, in one piece", vec![]),
             Op::Embed { .. } => ("token and position, normed, in one piece", vec![]),
             Op::Layer { .. } => ("a layer, in one piece", vec![]),

@@ -34,6 +34,19 @@ impl fmt::Display for Shape {
     }
 }
 
+/// What a matrix of parameters is for: an optimiser may treat one kind otherwise than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A table with a row for each token or position.
+    Embedding,
+    /// A linear map.
+    Weight,
+    /// Factors, of which a norm has one for each channel.
+    Gain,
+    /// What is added, a number for each channel.
+    Bias,
+}
+
 /// Which tensor of this step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(pub u32);
@@ -99,9 +112,9 @@ pub enum Op {
         /// Which memory: two for each layer.
         slot: usize,
     },
-    /// a + b.
+    /// a + b; b may be one row or one column (or both), which then counts for every one of a.
     Add(Id, Id),
-    /// a * b, number by number; b may be one column, which then counts for every column of a.
+    /// a * b, number by number; b may be one row or one column, as in a + b.
     Mul(Id, Id),
     /// a / b, as a times b to the -1; b may be one column.
     Div(Id, Id),
@@ -125,10 +138,32 @@ pub enum Op {
     Exp(Id),
     /// The natural logarithm.
     Ln(Id),
+    /// The hyperbolic tangent.
+    Tanh(Id),
+    /// The same numbers, row after row, in rows of another length.
+    Reshape(Id),
+    /// x / (1 - rate), or 0 by chance: of so many one. See [`crate::batch::Batch::row_keys`] for which.
+    Dropout {
+        /// What.
+        x: Id,
+        /// The part that becomes 0.
+        rate: f64,
+        /// Where in the model: the same numbers fall out elsewhere.
+        place: u32,
+    },
     /// f(x).
     Activate {
         /// What.
         x: Id,
+        /// The function.
+        f: Activation,
+    },
+    /// f(x, g), number by number.
+    Gate {
+        /// What.
+        x: Id,
+        /// The gate.
+        g: Id,
         /// The function.
         f: Activation,
     },
@@ -182,8 +217,44 @@ pub enum Op {
         /// `[T, O]`.
         onto: Id,
     },
+    /// Composite: [`crate::model::linear::Linear::forward`] with a bias.
+    LinearBias {
+        /// `[T, I]`.
+        x: Id,
+        /// `[O, I]`.
+        w: Id,
+        /// `[1, O]`.
+        bias: Id,
+    },
     /// Composite: [`crate::tensor::Tensor::rmsnorm`].
     RmsNorm(Id),
+    /// Composite: [`crate::norm`]'s `rmsnorm_gain`.
+    RmsNormGain {
+        /// `[T, C]`.
+        x: Id,
+        /// `[1, C]`.
+        gain: Id,
+    },
+    /// Composite: [`crate::norm`]'s `layernorm`.
+    LayerNorm {
+        /// `[T, C]`.
+        x: Id,
+        /// `[1, C]`.
+        gain: Id,
+        /// `[1, C]`.
+        bias: Id,
+    },
+    /// Composite: [`crate::norm`]'s `dynamic_tanh`.
+    DynamicTanh {
+        /// `[T, C]`.
+        x: Id,
+        /// `[1, 1]`.
+        alpha: Id,
+        /// `[1, C]`.
+        gain: Id,
+        /// `[1, C]`.
+        bias: Id,
+    },
     /// Composite: [`crate::tensor::Tensor::attention`].
     Attention {
         /// Queries.

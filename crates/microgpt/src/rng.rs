@@ -172,23 +172,27 @@ pub fn choice(weights: &[f64], random: f64) -> usize {
     weights.len() - 1
 }
 
-/// Number `number` of a list of random numbers below `n` that belongs to `seed`: found without those before it.
+/// Random bits that belong to `seed` and `number`: number `number` of a list that is never made.
 ///
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014), which mixes the seed
 /// and the place in the list.
-///
-/// # Panics
-/// If `n` is 0.
-pub fn nth_below(seed: u64, number: u64, n: usize) -> usize {
-    assert!(n > 0, "nth_below: expected at least 1, found 0");
+pub fn mix(seed: u64, number: u64) -> u64 {
     let mix = |x: u64| {
         let x = (x ^ (x >> 30)).wrapping_mul(0xbf58476d1ce4e5b9);
         let x = (x ^ (x >> 27)).wrapping_mul(0x94d049bb133111eb);
         x ^ (x >> 31)
     };
     const STEP: u64 = 0x9e3779b97f4a7c15;
-    let random = mix(mix(seed.wrapping_add(STEP)).wrapping_add(number.wrapping_add(1).wrapping_mul(STEP)));
-    ((u128::from(random) * n as u128) >> 64) as usize
+    mix(mix(seed.wrapping_add(STEP)).wrapping_add(number.wrapping_add(1).wrapping_mul(STEP)))
+}
+
+/// Number `number` of a list of random numbers below `n` that belongs to `seed`: found without those before it.
+///
+/// # Panics
+/// If `n` is 0.
+pub fn nth_below(seed: u64, number: u64, n: usize) -> usize {
+    assert!(n > 0, "nth_below: expected at least 1, found 0");
+    ((u128::from(mix(seed, number)) * n as u128) >> 64) as usize
 }
 
 #[cfg(test)]

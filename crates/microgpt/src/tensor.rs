@@ -28,6 +28,9 @@ pub trait Engine {
     /// How many rows the loss is divided by.
     fn loss_rows(&self) -> usize;
 
+    /// This step's chance, by which [`Tensor::dropout`] lets numbers fall out; none where nothing is learnt.
+    fn chance(&self) -> Option<u64>;
+
     /// In decoding, how many rows each memory has; else none.
     fn memory_rows(&self) -> Option<usize>;
 
@@ -74,7 +77,11 @@ pub struct Node {
 /// An engine that trains: it holds the parameters and their gradients, two flat slices in the order of the layout.
 pub trait Learner<R: Real>: Engine + Send {
     /// The next step: forgets all tensors, sets all gradients to 0, and takes the batch that the operations refer to.
+    /// Nothing falls out of it, unless [`Learner::leave_to`] comes next.
     fn begin(&mut self, batch: &Batch);
+
+    /// Leaves to this chance what falls out of this step.
+    fn leave_to(&mut self, chance: u64);
 
     /// Adds to each gradient how fast the loss changes with that parameter.
     ///
@@ -207,9 +214,49 @@ impl<'e> Tensor<'e> {
         self.op(Op::Ln(self.id), self.shape.rows, self.shape.cols)
     }
 
+    /// The hyperbolic tangent.
+    pub fn tanh(self) -> Tensor<'e> {
+        self.op(Op::Tanh(self.id), self.shape.rows, self.shape.cols)
+    }
+
+    /// The same numbers, row after row, in rows of `cols`.
+    ///
+    /// # Panics
+    /// If they do not fill such rows.
+    pub fn reshape(self, cols: usize) -> Tensor<'e> {
+        assert!(self.shape.len().is_multiple_of(cols), "{} in rows of {cols}", self.shape);
+        self.op(Op::Reshape(self.id), self.shape.len() / cols, cols)
+    }
+
+    /// In training, the part `rate` of the numbers is 0, and the others 1 / (1 - rate) times as large; else: x.
+    ///
+    /// Srivastava et al., "Dropout" (2014). Which ones is chance, and the same chance for every engine and any cut of the
+    /// batch: it follows from the step, from `place` (a number for each use in the model), from the document, the position
+    /// and the channel.
+    ///
+    /// # Panics
+    /// If there is not a row for each of the batch, or not 0 <= rate < 1.
+    pub fn dropout(self, rate: f64, place: usize) -> Tensor<'e> {
+        assert!((0.0..1.0).contains(&rate), "dropout of {rate}");
+        if rate == 0.0 || self.engine.chance().is_none() {
+            return self;
+        }
+        let place = u32::try_from(place).expect("a place below 2^32");
+        self.op(Op::Dropout { x: self.id, rate, place }, self.shape.rows, self.shape.cols)
+    }
+
     /// f(x).
     pub fn activate(self, f: Activation) -> Tensor<'e> {
         self.op(Op::Activate { x: self.id, f }, self.shape.rows, self.shape.cols)
+    }
+
+    /// f(x, g).
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    pub fn gate(self, g: Tensor<'e>, f: Activation) -> Tensor<'e> {
+        assert_eq!(self.shape, g.shape, "gate of {} and {}", self.shape, g.shape);
+        self.op(Op::Gate { x: self.id, g: g.id, f }, self.shape.rows, self.shape.cols)
     }
 
     /// x - max(x), row by row, where the maximum is a plain number.
@@ -255,6 +302,12 @@ impl<'e> Tensor<'e> {
         self.composite(op, onto.shape, || self.linear(w) + onto)
     }
 
+    /// What each token is (a row of this table), and where it stands (a row of `places`): two of `[T, C]`.
+    pub fn what_and_place(self, places: Tensor<'e>, rows: usize) -> [Tensor<'e>; 2] {
+        let what = self.gather(Index::Tokens, rows).named(None, "token");
+        [what, places.gather(Index::Positions, rows).named(None, "position")]
+    }
+
     /// What each token is (a row of this table) and where it stands (a row of `places`), added and normed: `[T, C]`.
     ///
     /// # Panics
@@ -264,8 +317,7 @@ impl<'e> Tensor<'e> {
         assert_eq!(what.cols, place.cols, "embed {what} and {place}");
         let op = Op::Embed { tokens: self.id, places: places.id };
         self.composite(op, Shape::new(rows, what.cols), || {
-            let what = self.gather(Index::Tokens, rows).named(None, "token");
-            let place = places.gather(Index::Positions, rows).named(None, "position");
+            let [what, place] = self.what_and_place(places, rows);
             (what + place).rmsnorm()
         })
         .named(None, "embedded")
@@ -326,14 +378,15 @@ pub const RMS_EPS: f64 = 1e-5;
 impl<'e> std::ops::Add for Tensor<'e> {
     type Output = Tensor<'e>;
     fn add(self, other: Tensor<'e>) -> Tensor<'e> {
-        assert_eq!(self.shape, other.shape, "{} + {}", self.shape, other.shape);
+        assert_broadcast(self.shape, other.shape, '+');
         self.op(Op::Add(self.id, other.id), self.shape.rows, self.shape.cols)
     }
 }
 
-/// Is b as a, or one column for all of a's?
+/// Is b as a, or one row or one column (or one number) for all of a's?
 fn assert_broadcast(a: Shape, b: Shape, sign: char) {
-    assert!(b.rows == a.rows && (b.cols == a.cols || b.cols == 1), "{a} {sign} {b}");
+    let fits = |a: usize, b: usize| b == a || b == 1;
+    assert!(fits(a.rows, b.rows) && fits(a.cols, b.cols), "{a} {sign} {b}");
 }
 
 impl<'e> std::ops::Mul for Tensor<'e> {
@@ -347,6 +400,7 @@ impl<'e> std::ops::Mul for Tensor<'e> {
 impl<'e> std::ops::Div for Tensor<'e> {
     type Output = Tensor<'e>;
     fn div(self, other: Tensor<'e>) -> Tensor<'e> {
+        assert!(other.shape.rows == self.shape.rows, "{} / {}", self.shape, other.shape);
         assert_broadcast(self.shape, other.shape, '/');
         self.op(Op::Div(self.id, other.id), self.shape.rows, self.shape.cols)
     }

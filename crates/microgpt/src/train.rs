@@ -7,9 +7,9 @@ use crate::engine::Precision;
 use crate::error::Error;
 use crate::exchange::{Alone, Exchange};
 use crate::model::gpt::Gpt;
-use crate::optim::Adam;
+use crate::optim::{Optimizer, clip};
 use crate::real::Real;
-use crate::rng::Rng;
+use crate::rng::{Rng, mix};
 use crate::tensor::Learner;
 use crate::token::Tokenizer;
 
@@ -32,12 +32,14 @@ pub struct Trainer<R: Real> {
     pub model: Gpt,
     /// What computes, and holds the parameters.
     pub engine: Box<dyn Learner<R>>,
-    optimiser: Adam<R>,
+    optimiser: Optimizer<R>,
     exchange: Box<dyn Exchange<R>>,
     /// What belongs to the gradients that were put aside.
     losses: [f64; usize::BITS as usize],
     part: Batch,
     steps_done: usize,
+    /// Does each worker remember only what belongs to the parameters that it updates?
+    scattered: bool,
 }
 
 impl<R: Precision> Trainer<R> {
@@ -59,13 +61,19 @@ impl<R: Precision> Trainer<R> {
     pub fn resume(checkpoint: Checkpoint<R>) -> Result<Trainer<R>, Error> {
         let model = checkpoint.model()?;
         let mut trainer = Trainer::with_engine(checkpoint.config, model, R::engine(checkpoint.params));
-        (trainer.optimiser.m, trainer.optimiser.v) = (checkpoint.m, checkpoint.v);
+        for ((_, slice), (_, saved)) in trainer.optimiser.memory().zip(checkpoint.memory) {
+            *slice = saved;
+        }
         trainer.steps_done = checkpoint.step;
         Ok(trainer)
     }
 
     /// Another trainer at the same point: it makes the same steps.
+    ///
+    /// # Panics
+    /// As [`Trainer::remembered`].
     pub fn twin(&self) -> Trainer<R> {
+        self.remembered();
         let engine = R::engine(self.params().to_vec());
         let mut twin = Trainer::with_engine(self.config.clone(), self.model.clone(), engine);
         (twin.optimiser, twin.steps_done) = (self.optimiser.clone(), self.steps_done);
@@ -75,7 +83,7 @@ impl<R: Precision> Trainer<R> {
 
 impl<R: Real> Trainer<R> {
     fn with_engine(config: Config, model: Gpt, engine: Box<dyn Learner<R>>) -> Trainer<R> {
-        let optimiser = Adam::new(&config, model.layout.len());
+        let optimiser = Optimizer::new(&config, &model.layout, &engine.params());
         Trainer {
             config,
             model,
@@ -85,11 +93,16 @@ impl<R: Real> Trainer<R> {
             losses: [0.0; usize::BITS as usize],
             part: Batch::default(),
             steps_done: 0,
+            scattered: false,
         }
     }
 
     /// From now on, each step is one worker's of several, who hold the same parameters and see the same batches.
+    ///
+    /// # Panics
+    /// As [`Trainer::remembered`].
     pub fn exchange_by(&mut self, exchange: Box<dyn Exchange<R>>) {
+        self.remembered();
         self.exchange = exchange;
     }
 
@@ -103,17 +116,18 @@ impl<R: Real> Trainer<R> {
     /// # Panics
     /// If the parts cannot be shared evenly.
     pub fn step(&mut self, batch: &Batch) -> Result<Step, Error> {
-        let lr = self.config.schedule.rate(self.config.lr, self.steps_done, self.config.steps);
+        let lr = self.config.rate(self.steps_done);
         let parts = self.config.parts(self.num_params());
         let (worker, workers) = self.exchange.place();
         assert!(parts.is_multiple_of(workers), "{parts} parts for {workers} workers");
         let share = parts / workers;
 
-        self.exchange.begin(batch)?;
+        self.exchange.begin(Some(batch))?;
         let mut loss_now = 0.0;
         for i in 0..share {
             let part = batch.part(worker * share + i, parts, &mut self.part);
             self.engine.begin(part);
+            self.engine.leave_to(mix(self.config.seed, self.steps_done as u64));
             loss_now = 0.0;
             if part.rows() > 0 {
                 let logits = self.model.forward(&*self.engine, part);
@@ -124,16 +138,24 @@ impl<R: Real> Trainer<R> {
             loss_now = self.join(i, i + 1 == share, loss_now);
         }
         let (params, grads) = self.engine.slices();
-        self.exchange.sum(grads, &mut loss_now)?;
+        let mine = self.exchange.sum(grads, &mut loss_now)?;
         if !loss_now.is_finite() {
             let step = self.steps_done + 1;
             return Err(Error::diverged(format!(
                 "step {step}: expected a finite loss, found {loss_now} (a lower lr?)"
             )));
         }
-        self.optimiser.step(params, grads, self.steps_done, lr);
+        if self.config.grad_clip > 0.0 {
+            // Their length is that of all, whoever updates what.
+            self.exchange.share(grads)?;
+            let factor = clip::factor(grads, self.config.grad_clip)?;
+            R::scale(&mut grads[mine.clone()], factor);
+        }
+        self.optimiser.step(params, grads, mine, self.steps_done, lr);
+        self.exchange.share(params)?;
 
         self.steps_done += 1;
+        self.scattered = workers > 1;
         Ok(Step { step: self.steps_done, loss: loss_now, lr })
     }
 
@@ -174,12 +196,52 @@ impl<R: Real> Trainer<R> {
         self.engine.params()
     }
 
-    /// Adam's running means of the gradients and of their squares, in the order of the layout.
-    pub fn moments(&self) -> (&[R], &[R]) {
-        (&self.optimiser.m, &self.optimiser.v)
+    /// Which parameters a worker of so many is to update; see [`Optimizer::range`].
+    pub fn range(&self, worker: usize, workers: usize) -> std::ops::Range<usize> {
+        self.optimiser.range(worker, workers)
+    }
+
+    /// Brings together what the workers remember: after this, [`Trainer::remembered`] may be looked at.
+    ///
+    /// # Errors
+    /// Another worker is gone, and what it remembered with it.
+    pub fn gather(&mut self) -> Result<(), Error> {
+        if self.scattered {
+            self.exchange.begin(None)?;
+            for (_, slice) in self.optimiser.memory() {
+                self.exchange.share(slice)?;
+            }
+            self.scattered = false;
+        }
+        Ok(())
+    }
+
+    /// What the optimiser remembers, by name: flat slices in the order of the layout. See [`crate::optim::remembers`].
+    ///
+    /// # Panics
+    /// If several workers have made a step since they were last [gathered](Trainer::gather).
+    pub fn remembered(&self) -> Vec<(&'static str, &[R])> {
+        assert!(!self.scattered, "the workers have what the optimiser remembers: gather first");
+        self.optimiser.remembered()
+    }
+
+    /// Changes the parameters for their average (`ema`), if the run has one, and back the second time. In between no
+    /// step may be made.
+    ///
+    /// # Errors
+    /// As [`Trainer::gather`].
+    pub fn swap_average(&mut self) -> Result<(), Error> {
+        if self.config.ema > 0.0 {
+            self.gather()?;
+            self.optimiser.swap_average(self.engine.slices().0);
+        }
+        Ok(())
     }
 
     /// Everything that is needed to go on later as if nothing had happened.
+    ///
+    /// # Panics
+    /// As [`Trainer::remembered`].
     pub fn checkpoint(&self, tokenizer: &Tokenizer, rng: &Rng) -> Checkpoint<R> {
         Checkpoint {
             config: self.config.clone(),
@@ -187,8 +249,7 @@ impl<R: Real> Trainer<R> {
             step: self.steps_done,
             rng: rng.state(),
             params: self.params().to_vec(),
-            m: self.optimiser.m.clone(),
-            v: self.optimiser.v.clone(),
+            memory: self.remembered().into_iter().map(|(name, slice)| (name, slice.to_vec())).collect(),
         }
     }
 }

@@ -13,7 +13,7 @@ use microgpt::layout::Layout;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
 use microgpt::train::Trainer;
-use microgpt::{Config, activation::Activation, schedule::Schedule};
+use microgpt::{Config, activation::Named, schedule::Schedule};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ impl Exact {
 fn config_of(golden: &Value) -> Config {
     let mut config = Config::default();
     if golden["meta"]["name"].as_str().unwrap().starts_with("final") {
-        let (activation, schedule) = (Activation::Relu, Schedule::Linear);
+        let (activation, schedule) = (Named::Relu.into(), Schedule::Linear);
         let (init_std, zero_init, beta1, beta2) = (0.08, false, 0.85, 0.99);
         config = Config { activation, schedule, init_std, zero_init, beta1, beta2, ..config };
     }
@@ -159,8 +159,8 @@ fn check(name: &str, input: &Path) {
         }
     }
     exact.matrices(&trainer.params(), &layout, &golden["final_params"], "final");
-    exact.slice(trainer.moments().0, &golden["final_adam_m"], "m");
-    exact.slice(trainer.moments().1, &golden["final_adam_v"], "v");
+    exact.slice(trainer.remembered()[0].1, &golden["final_adam_m"], "m");
+    exact.slice(trainer.remembered()[1].1, &golden["final_adam_v"], "v");
 
     let (model, tokenizer, engine) = (&trainer.model, &corpus.tokenizer, &mut *trainer.engine);
     let mut sampler = Sampler::new(engine, model);

@@ -1,9 +1,11 @@
 //! Once warm, the fast engine allocates nothing: not in a step of training, not for a token of decoding.
 
 use microgpt::batch::Batch;
+use microgpt::choices::Choice;
 use microgpt::config::Config;
 use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
+use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
 use microgpt::train::Trainer;
@@ -20,22 +22,29 @@ fn allocations(f: impl FnOnce()) -> u64 {
 #[test]
 fn a_step_allocates_nothing() {
     for (n_embd, block_size) in [(16, 16), (32, 8), (24, 16), (128, 16)] {
-        let mut corpus = names();
-        let config = Config { n_embd, block_size, steps: 40, ..Config::default() };
-        let mut trainer =
-            Trainer::<f32>::new(config, corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
-        let mut batch = Batch::default();
-        for count in [1, 4] {
-            let mut steps = |first: usize| {
-                for i in first..first + 12 {
-                    corpus.fill(&mut batch, i, count, block_size);
-                    trainer.step(&batch).unwrap();
-                }
-            };
-            steps(0);
-            let found = allocations(|| steps(12));
-            assert_eq!(found, 0, "{n_embd} channels, {count} documents a step");
-        }
+        step_of(Config { n_embd, block_size, ..Config::default() });
+    }
+    for &optimizer in OptimizerKind::ALL {
+        step_of(Config { optimizer, weight_decay: 0.1, grad_clip: 0.1, ema: 0.9, ..Config::default() });
+    }
+}
+
+fn step_of(config: Config) {
+    let mut corpus = names();
+    let (n_embd, block_size, optimizer) = (config.n_embd, config.block_size, config.optimizer);
+    let config = Config { steps: 40, ..config };
+    let mut trainer = Trainer::<f32>::new(config, corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
+    let mut batch = Batch::default();
+    for count in [1, 4] {
+        let mut steps = |first: usize| {
+            for i in first..first + 12 {
+                corpus.fill(&mut batch, i, count, block_size);
+                trainer.step(&batch).unwrap();
+            }
+        };
+        steps(0);
+        let found = allocations(|| steps(12));
+        assert_eq!(found, 0, "{optimizer}, {n_embd} channels, {count} documents a step");
     }
 }
 

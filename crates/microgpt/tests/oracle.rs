@@ -4,7 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test compiles and runs the oracle")]
 
-use microgpt::activation::Activation;
+use microgpt::activation::Named;
 use microgpt::batch::Batch;
 use microgpt::corpus::Corpus;
 use microgpt::rng::Rng;
@@ -29,7 +29,7 @@ fn oracle(name: &str, config: &Config, text: &str) -> (Vec<f64>, Vec<String>) {
     replace("STEPS: usize = 500", format!("STEPS: usize = {}", config.steps));
     replace("include_str!(\"data/names.txt\")", "\"\"".into());
     replace("loss {:.4}", "loss {:?}".into());
-    if config.activation == Activation::Relu {
+    if config.activation == Named::Relu.into() {
         replace(".relu().pow(2.0)", ".relu()".into());
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("oracle-{name}"));
@@ -95,7 +95,7 @@ fn four_layers() {
 
 #[test]
 fn heads_of_a_size_that_is_no_power_of_two() {
-    compare("odd-heads", Config { activation: Activation::Relu, ..shape(2, 3, 21, 12) }, NAMES);
+    compare("odd-heads", Config { activation: Named::Relu.into(), ..shape(2, 3, 21, 12) }, NAMES);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The fast engine against the scalar one: the same logits, loss and gradients, at odd shapes, with its shortcuts and
 //! without them, on every set of instructions that the machine has.
 
-use microgpt::activation::Activation;
+use microgpt::activation::{Activation, Named};
 use microgpt::batch::Batch;
 use microgpt::choices::Choice;
 use microgpt::config::Config;
@@ -78,7 +78,8 @@ fn compare(config: &Config, lengths: &[usize], vocab_size: usize) {
 #[test]
 fn every_shape_has_the_scalar_engines_gradients() {
     let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for &activation in Activation::ALL {
+    let typed = ["x * sigmoid(1.702*x)", "g * sin(x) + softplus(x)"].map(|f| Activation::parse(f).unwrap());
+    for activation in Named::ALL.iter().map(|&named| named.into()).chain(typed) {
         for (n_layer, n_head, n_embd) in
             [(1, 4, 16), (2, 2, 16), (1, 1, 1), (1, 3, 15), (2, 1, 17), (1, 4, 64), (1, 8, 32)]
         {

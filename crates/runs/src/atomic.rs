@@ -17,6 +17,11 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What a parser says, in one line: it may quote a line break from the file.
+pub(crate) fn in_one_line(error: &serde_json::Error) -> String {
+    error.to_string().replace('\n', "\\n")
+}
+
 /// An error of writing, with the path in front.
 pub(crate) fn unwritable(path: &Path) -> impl Fn(io::Error) -> Error {
     move |error| {

@@ -17,7 +17,7 @@
 //!   samples.txt              what the model wrote when it was trained, a line each (of a stream: ----- between)
 //!   checkpoints/latest/
 //!     model.safetensors      the parameters, named and shaped as in `microgpt::layout`
-//!     optimizer.safetensors  Adam's two means of each: `m.wte`, `v.wte`, ...
+//!     optimizer.safetensors  what the optimiser remembers of each: Adam's `m.wte`, `v.wte`, ...; `ema.wte`, ...
 //!     state.json             step, chance, the data's SHA-256, precision, format version
 //! ```
 

@@ -8,6 +8,7 @@ use crate::weights::{self, Stored};
 use microgpt::checkpoint::Checkpoint;
 use microgpt::documents::DataMode;
 use microgpt::layout::Layout;
+use microgpt::optim;
 use microgpt::rng::{Rng, RngState};
 use microgpt::train::Trainer;
 use microgpt::{Config, Error, token::Tokenizer};
@@ -170,34 +171,40 @@ impl Run {
     /// # Errors
     /// The disk's; the one before is still there then.
     pub fn save<R: Stored>(&self, checkpoint: &Checkpoint<R>, data_sha256: &str) -> Result<(), Error> {
-        let Checkpoint { config, chars, step, rng, params, m, v } = checkpoint;
+        let Checkpoint { config, chars, step, rng, params, memory } = checkpoint;
         let layout = Layout::new(config, chars.len() + 1);
-        self.write(&layout, (params, m, v), state::<R>(config, *step, rng.clone(), data_sha256))
+        let memory: Vec<_> = memory.iter().map(|(name, slice)| (*name, &slice[..])).collect();
+        self.write(&layout, params, &memory, state::<R>(config, *step, rng.clone(), data_sha256))
     }
 
     /// The same from a training itself, without a copy of it.
     ///
     /// # Errors
-    /// The disk's; the one before is still there then.
+    /// The disk's, or a worker is gone; the one before is still there then.
     pub fn save_training<R: Stored>(
         &self,
-        trainer: &Trainer<R>,
+        trainer: &mut Trainer<R>,
         rng: &Rng,
         data_sha256: &str,
     ) -> Result<(), Error> {
-        let (params, (m, v)) = (trainer.params(), trainer.moments());
+        trainer.gather()?;
         let state = state::<R>(&trainer.config, trainer.steps_done(), rng.state(), data_sha256);
-        self.write(&trainer.model.layout, (&params, m, v), state)
+        self.write(&trainer.model.layout, &trainer.params(), &trainer.remembered(), state)
     }
 
     fn write<R: Stored>(
         &self,
         layout: &Layout,
-        (params, m, v): (&[R], &[R], &[R]),
+        params: &[R],
+        memory: &[(&str, &[R])],
         state: State,
     ) -> Result<(), Error> {
         let model = || weights::encode(layout, &[("", params)]);
-        let optimiser = || weights::encode(layout, &[("m.", m), ("v.", v)]);
+        let optimiser = || {
+            let prefixes: Vec<String> = memory.iter().map(|(name, _)| format!("{name}.")).collect();
+            let slices = prefixes.iter().zip(memory).map(|(prefix, (_, slice))| (&prefix[..], *slice));
+            weights::encode(layout, &slices.collect::<Vec<_>>())
+        };
         let state = || state.to_json().into_bytes();
         let files: [(_, &dyn Fn() -> Vec<u8>); 3] =
             [("model.safetensors", &model), ("optimizer.safetensors", &optimiser), ("state.json", &state)];
@@ -242,15 +249,17 @@ impl Run {
             return Err(wrong("data_cursor", &expected, &state.data_cursor.to_string()));
         }
 
-        let mut slices = Vec::new();
-        for (name, prefixes) in [("model.safetensors", &[""][..]), ("optimizer.safetensors", &["m.", "v."])] {
+        let tensors = |name: &str, prefixes: &[&str]| -> Result<Vec<Vec<R>>, Error> {
             let (path, bytes) = read(&folder.join(name), "the tensors of a run")?;
-            slices.extend(
-                weights::decode(&bytes, &layout, prefixes).map_err(|error| error.at(path.display()))?,
-            );
-        }
-        let [params, m, v] = slices.try_into().expect("three prefixes");
-        let checkpoint = Checkpoint { config, chars, step: state.step, rng: state.rng.into(), params, m, v };
+            weights::decode(&bytes, &layout, prefixes).map_err(|error| error.at(path.display()))
+        };
+        let params = tensors("model.safetensors", &[""])?.pop().expect("one prefix");
+        let names = optim::remembers(&config);
+        let prefixes: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        let memory = names.into_iter().zip(tensors("optimizer.safetensors", &prefixes)?).collect();
+        let checkpoint =
+            Checkpoint { config, chars, step: state.step, rng: state.rng.into(), params, memory };
         checkpoint.model().map_err(|error| error.at(folder.display()))?;
         Ok(Saved { settings, checkpoint, data_sha256: state.data_sha256 })
     }
@@ -258,7 +267,8 @@ impl Run {
     fn read_chars(&self) -> Result<Vec<char>, Error> {
         let (path, bytes) = read(&self.root.join("tokenizer.json"), "the alphabet of a run")?;
         let alphabet: Alphabet = serde_json::from_slice(&bytes).map_err(|error| {
-            Error::checkpoint(format!("{}: expected an alphabet (JSON), found {error}", path.display()))
+            let found = crate::atomic::in_one_line(&error);
+            Error::checkpoint(format!("{}: expected an alphabet (JSON), found {found}", path.display()))
         })?;
         let found = (alphabet.format_version, alphabet.kind.as_str());
         if found != (FORMAT_VERSION, "characters") {

@@ -1,5 +1,5 @@
 use super::*;
-use microgpt::activation::Activation;
+use microgpt::activation::Named;
 use microgpt::schedule::Schedule;
 
 fn read(text: &str) -> Result<Settings, Error> {
@@ -16,7 +16,7 @@ fn the_presets_are_the_two_revisions() {
     assert_eq!(preset("microgpt"), Config::default());
     let last = Config {
         block_size: 16,
-        activation: Activation::Relu,
+        activation: Named::Relu.into(),
         init_std: 0.08,
         zero_init: false,
         steps: 1000,
@@ -75,11 +75,11 @@ fn errors_name_file_line_and_what_was_expected() {
     assert_eq!(error("lr = nan"), "a.toml:1: lr: expected a number, found \"nan\"");
     assert_eq!(
         error("schedule = 3"),
-        "a.toml:1: schedule: expected one of constant, linear, cosine in quotes, found 3"
+        "a.toml:1: schedule: expected one of constant, linear, cosine, wsd, one_cycle in quotes, found 3"
     );
     assert_eq!(
         error("schedule = \"cosin\""),
-        "a.toml:1: schedule: expected one of constant, linear, cosine, found \"cosin\" (did you mean cosine?)"
+        "a.toml:1: schedule: expected one of constant, linear, cosine, wsd, one_cycle, found \"cosin\" (did you mean cosine?)"
     );
     assert_eq!(
         error("n_head = [4]"),

@@ -66,7 +66,8 @@ impl State {
             format_version: u32,
         }
         let wrong = |error: serde_json::Error| {
-            Error::checkpoint(format!("expected the state of a run (JSON), found {error}"))
+            let found = crate::atomic::in_one_line(&error);
+            Error::checkpoint(format!("expected the state of a run (JSON), found {found}"))
         };
         // The version first: a newer format may have other fields.
         let Version { format_version } = serde_json::from_slice(bytes).map_err(wrong)?;

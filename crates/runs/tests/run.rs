@@ -2,11 +2,17 @@
 
 use microgpt::batch::Batch;
 use microgpt::checkpoint::Checkpoint;
+use microgpt::choices::Choice;
 use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
+use microgpt::engine::Precision;
+use microgpt::optimizer::OptimizerKind;
+use microgpt::real::EngineKind;
 use microgpt::rng::Rng;
+use microgpt::schedule::Schedule;
 use microgpt::train::Trainer;
 use microgpt::{Config, ErrorKind};
+use microgpt_runs::weights::Stored;
 use microgpt_runs::{Run, Settings};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -54,11 +60,63 @@ fn what_is_loaded_is_what_was_saved() {
         assert_eq!(again.data_sha256, "0123");
     }
     run.save(&checkpoint, "4567").unwrap();
-    let trainer = Trainer::resume(checkpoint.clone()).unwrap();
+    let mut trainer = Trainer::resume(checkpoint.clone()).unwrap();
     let before = files(&run).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
-    run.save_training(&trainer, &Rng::restore(&checkpoint.rng).unwrap(), "4567").unwrap();
+    run.save_training(&mut trainer, &Rng::restore(&checkpoint.rng).unwrap(), "4567").unwrap();
     assert!(before == files(&run).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>());
     assert_eq!(run.load::<f64>().unwrap().data_sha256, "4567");
+}
+
+/// Saved in the middle, loaded and gone on with: the bits of a training that was never stopped, whatever the optimiser.
+#[test]
+fn a_training_goes_on_to_the_same_bits_with_every_optimiser() {
+    fn check<R: Stored + Precision>(config: &Config) {
+        let root = tempfile::tempdir().unwrap();
+        let run = Run::create(&root.path().join("run").display().to_string()).unwrap();
+        let settings = Settings { config: config.clone(), ..Settings::default() };
+        let (mut rng, mut batch) = (Rng::new(1), Batch::default());
+        let mut corpus = Corpus::new(Documents::from_lines("anna\nbob\nèva 🙂\n".into()).unwrap());
+        let mut trainer = Trainer::<R>::new(config.clone(), corpus.tokenizer.vocab_size(), &mut rng).unwrap();
+        let mut step = |trainer: &mut Trainer<R>, i: usize| {
+            corpus.fill(&mut batch, 2 * i, 2, 4);
+            trainer.step(&batch).unwrap().loss
+        };
+        (0..3).for_each(|i| _ = step(&mut trainer, i));
+        run.write_settings(&settings).unwrap();
+        run.write_tokenizer(
+            &Corpus::new(Documents::from_lines("anna\nbob\nèva 🙂\n".into()).unwrap()).tokenizer,
+        )
+        .unwrap();
+        run.save_training(&mut trainer, &rng, "0123").unwrap();
+        let mut again = Trainer::resume(run.load::<R>().unwrap().checkpoint).unwrap();
+        for i in 3..6 {
+            assert_eq!(step(&mut trainer, i), step(&mut again, i), "{}", config.optimizer);
+        }
+        assert!(*trainer.params() == *again.params() && trainer.remembered() == again.remembered());
+        let names: Vec<&str> = again.remembered().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, microgpt::optim::remembers(config));
+        // What is saved of another optimiser is told from damage.
+        let other = if names[0] == "m" { OptimizerKind::Sgd } else { OptimizerKind::Adam };
+        let config = Config { optimizer: other, momentum: 0.0, ..config.clone() };
+        run.write_settings(&Settings { config, ..Settings::default() }).unwrap();
+        let error = run.load::<R>().unwrap_err().to_string();
+        assert!(error.contains("optimizer.safetensors: expected "), "{error}");
+    }
+    for &optimizer in OptimizerKind::ALL {
+        for momentum in [0.0, 0.9] {
+            let config = Config {
+                optimizer,
+                momentum,
+                schedule: Schedule::OneCycle,
+                weight_decay: 0.1,
+                grad_clip: 1.0,
+                ema: 0.5,
+                ..settings().config
+            };
+            check::<f64>(&config);
+            check::<f32>(&Config { engine: EngineKind::Fast, ..config });
+        }
+    }
 }
 
 #[test]
@@ -99,6 +157,8 @@ fn each_damage_is_named_with_its_file() {
     assert!(text.contains("expected tensor wte [9, 4] F64, found no such tensor"), "{text}");
     let text = error("model.safetensors", None);
     assert!(text.contains("expected the tensors of a run, found no such file"), "{text}");
+    let text = error("tokenizer.json", Some(br#"{"format_version":1,"ki\nd":"x"}"#));
+    assert!(text.contains("found unknown field `ki\\nd`"), "{text}");
     let text = error("state.json", Some(b"{}"));
     assert!(text.contains("expected the state of a run (JSON), found missing field"), "{text}");
     let state = fs::read_to_string(latest.join("state.json")).unwrap();
@@ -114,7 +174,7 @@ fn each_damage_is_named_with_its_file() {
     assert!(text.contains("expected "), "{text}");
 
     let mut broken = checkpoint.clone();
-    broken.v[3] = f64::NAN;
+    broken.memory[1].1[3] = f64::NAN;
     run.save(&broken, "").unwrap();
     let text = run.load::<f64>().unwrap_err().to_string();
     assert!(text.ends_with("v: expected numbers, found NaN at wte[0, 3]"), "{text}");

@@ -66,7 +66,7 @@ fn measure(shape: &Shape, turns: usize) {
         || Trainer::<f32>::new(shape.config.clone(), shape.vocab_size, &mut Rng::new(2)).expect("a model");
     let (mut one, mut two) = (trainer(), trainer());
     let workers = microgpt_workers::choose(&two, 2);
-    microgpt_workers::share(&mut two, workers);
+    microgpt_workers::share(&mut two, workers).expect("workers");
     let steps = if turns == 1 { 1 } else { shape.steps };
     let turn = |trainer: &mut Trainer<f32>| {
         let start = Instant::now();

@@ -1,8 +1,8 @@
 //! Several workers for one training step, to the bits of one.
 //!
-//! A batch is cut into parts by documents. Each worker has the parameters and all that the optimiser remembers, works
-//! on its share of the parts, and hears from the others what the gradients of all parts add up to; then all make the
-//! same update. The sum is always that of one binary tree over the parts (see [`microgpt::exchange`]), so the bits do
+//! A batch is cut into parts by documents. Each worker has the parameters and works on its share of the parts. It hears
+//! from the others what the gradients of all parts add up to in its own range of the parameters, updates these, and
+//! hears from the others the rest. The sum is always that of one binary tree over the parts (see [`microgpt::exchange`]), so the bits do
 //! not tell how many workers there were.
 //!
 //! ```
@@ -13,7 +13,7 @@
 //! for name in [[26, 4, 12, 12, 0, 26], [26, 0, 13, 13, 0, 26]] {
 //!     batch.push_document(&name, 8);
 //! }
-//! microgpt_workers::share(&mut trainer, 2);
+//! microgpt_workers::share(&mut trainer, 2)?;
 //! trainer.step(&batch)?;
 //! # Ok::<(), microgpt::Error>(())
 //! ```
@@ -21,6 +21,7 @@
 pub mod meeting;
 pub mod threads;
 
+use microgpt::Error;
 use microgpt::engine::Precision;
 use microgpt::train::Trainer;
 
@@ -46,8 +47,13 @@ const WORTH_A_MEETING: usize = 1 << 22;
 /// The others begin as copies of the trainer. What is changed in it later by hand (a setting, a parameter) they do
 /// not hear of: share again.
 ///
+/// # Errors
+/// The trainer was shared before, and a worker is gone.
+///
 /// # Panics
 /// If the parts of a batch cannot be shared by so many: see [`threads::possible`].
-pub fn share<R: Precision>(trainer: &mut Trainer<R>, workers: usize) {
+pub fn share<R: Precision>(trainer: &mut Trainer<R>, workers: usize) -> Result<(), Error> {
+    trainer.gather()?;
     trainer.exchange_by(threads::exchange(trainer, workers));
+    Ok(())
 }

@@ -1,6 +1,8 @@
-//! However many workers: the same losses, parameters and moments, to the last bit.
+//! However many workers: the same losses, parameters and all that the optimiser remembers, to the last bit.
 
+use microgpt::choices::Choice;
 use microgpt::engine::Precision;
+use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt::{Config, ErrorKind, batch::Batch};
@@ -17,21 +19,22 @@ fn batch_of(lengths: &[usize], vocab_size: usize, rng: &mut Rng) -> Batch {
     batch
 }
 
-/// All that training leaves, as bits: losses, parameters, both moments.
+/// All that training leaves, as bits: losses, parameters, what the optimiser remembers.
 fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], again: bool) -> Vec<u64> {
     let mut trainer = Trainer::<R>::new(config.clone(), 11, &mut Rng::new(1)).unwrap();
-    share(&mut trainer, workers);
+    share(&mut trainer, workers).unwrap();
     let mut rng = Rng::new(2);
     let mut bits = Vec::new();
     for (step, lengths) in lengths.iter().cycle().take(7).enumerate() {
         if again && step == 3 {
-            share(&mut trainer, workers); // with copies of what has been trained so far
+            share(&mut trainer, workers).unwrap(); // with copies of what has been trained so far
         }
         let step = trainer.step(&batch_of(lengths, 11, &mut rng)).unwrap();
         bits.push(step.loss.to_bits());
     }
-    let (m, v) = trainer.moments();
-    bits.extend(trainer.params().iter().chain(m).chain(v).map(|x| x.to_f64().to_bits()));
+    trainer.gather().unwrap();
+    let remembered = trainer.remembered().into_iter().flat_map(|(_, slice)| slice);
+    bits.extend(trainer.params().iter().chain(remembered).map(|x| x.to_f64().to_bits()));
     bits
 }
 
@@ -72,6 +75,56 @@ fn the_scalar_engines_bits_are_those_of_one_worker() {
     compare::<f64>(&[(1, 2, 8), (2, 1, 5)], &[2, 4, 8]);
 }
 
+/// What falls out of a document does not depend on who works on it, nor on what stands before it in a part.
+#[test]
+fn dropout_is_that_of_one_worker() {
+    let config = Config { dropout: 0.3, init_std: 0.1, zero_init: false, steps: 7, ..Config::default() };
+    let config = Config { block_size: 16, micro_batches: 4, ..config };
+    let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
+    let one = trained::<f32>(&config, 1, ragged, false);
+    assert!(one != trained::<f32>(&Config { dropout: 0.0, ..config.clone() }, 1, ragged, false));
+    assert!(one == trained::<f32>(&config, 2, ragged, false));
+    assert!(one == trained::<f32>(&config, 4, ragged, true));
+    // Cut or not, the same numbers fall out: the losses are the same but for rounding.
+    let losses = |micro_batches: usize| {
+        let bits = trained::<f64>(&Config { micro_batches, ..config.clone() }, 1, ragged, false);
+        bits[..7].iter().map(|&bits| f64::from_bits(bits)).collect::<Vec<f64>>()
+    };
+    for (whole, parts) in losses(1).iter().zip(losses(4)) {
+        assert!((whole - parts).abs() < 1e-9, "{whole} {parts}");
+    }
+}
+
+/// Every optimiser, with gradients that are clipped, weights that decay and are averaged.
+#[test]
+fn the_bits_of_every_optimiser_are_those_of_one_worker() {
+    for &optimizer in OptimizerKind::ALL {
+        let config = Config {
+            optimizer,
+            grad_clip: 0.1,
+            weight_decay: 0.1,
+            ema: 0.9,
+            n_layer: 2,
+            micro_batches: 8,
+            zero_init: false,
+            init_std: 0.1,
+            block_size: 16,
+            steps: 7,
+            ..Config::default()
+        };
+        let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
+        let (exact, fast) =
+            (trained::<f64>(&config, 1, ragged, false), trained::<f32>(&config, 1, ragged, false));
+        for workers in [2, 8] {
+            assert!(
+                trained::<f64>(&config, workers, ragged, false) == exact,
+                "{optimizer}, {workers} workers"
+            );
+            assert!(trained::<f32>(&config, workers, ragged, true) == fast, "{optimizer}, {workers} workers");
+        }
+    }
+}
+
 /// Cut or not, the mean over all rows is the same number, and so are its gradients, but for rounding.
 #[test]
 fn the_parts_of_a_batch_are_the_batch() {
@@ -88,7 +141,7 @@ fn the_parts_of_a_batch_are_the_batch() {
 fn shared(workers: usize) -> (Trainer<f32>, Batch) {
     let config = Config { micro_batches: 4, ..Config::default() };
     let mut trainer = Trainer::new(config, 11, &mut Rng::new(1)).unwrap();
-    share(&mut trainer, workers);
+    share(&mut trainer, workers).unwrap();
     (trainer, batch_of(&[5; 8], 11, &mut Rng::new(2)))
 }
 
@@ -120,12 +173,12 @@ fn a_panic_of_any_worker_ends_all() {
         let panic = catch_unwind(AssertUnwindSafe(|| trainer.step(&broken))).unwrap_err();
         let message = panic.downcast_ref::<String>().map_or("", |text| text.as_str());
         assert!(message.contains("row 99 of a table of 11"), "worker {worker}: {message}");
-        // Whoever catches it all the same gets an error from now on, until the work is shared anew.
+        // Whoever catches it all the same gets an error from now on: what the workers remembered is gone with them.
         for _ in 0..2 {
             assert_eq!(trainer.step(&batch).unwrap_err().kind(), ErrorKind::Peer);
+            assert_eq!(trainer.gather().unwrap_err().kind(), ErrorKind::Peer);
+            assert_eq!(share(&mut trainer, 4).unwrap_err().kind(), ErrorKind::Peer);
         }
-        share(&mut trainer, 4);
-        trainer.step(&batch).unwrap();
     }
 }
 

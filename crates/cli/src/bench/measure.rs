@@ -124,7 +124,7 @@ pub(crate) fn measure<R: Precision>(
     let vocab_size = corpus.tokenizer.vocab_size();
     let mut trainer = Trainer::<R>::new(config.clone(), vocab_size, &mut rng)?;
     let workers = microgpt_workers::choose(&trainer, workers);
-    microgpt_workers::share(&mut trainer, workers);
+    microgpt_workers::share(&mut trainer, workers)?;
     let mut batch = Batch::default();
     let mut work = Work::default();
     let mut step = |trainer: &mut Trainer<R>, work: &mut Work| -> std::result::Result<(), Error> {

@@ -27,10 +27,14 @@ fn the_command_line() {
     expect("train --init-std -1", "init_std: expected at least 0, found -1.0");
     expect("train --temperature 0", "temperature: expected more than 0, found 0.0");
     expect("train --beta1 1", "beta1: expected at least 0 and less than 1, found 1.0");
-    expect(
-        "train --activation rleu",
-        "--activation: expected one of squared_relu, relu, found \"rleu\" (did you mean relu?)",
-    );
+    expect("train --activation rleu", "--activation: expected one of squared_relu, relu, gelu, ");
+    let message = "--activation: expected a number, x, g, a function or (, found `*`\n  x * * 2\n      ^\n";
+    place
+        .microgpt("train --activation")
+        .arg("x * * 2")
+        .assert()
+        .code(2)
+        .stderr(format!("microgpt: {message}"));
     expect(
         "train --preset microgtp",
         "--preset: expected one of microgpt, microgpt-final, shakespeare-char, found \"microgtp\" (did you",

@@ -1,6 +1,7 @@
 //! The program as its users meet it: started, watched, read.
 
 mod place;
+mod formula;
 mod golden;
 mod resume;
 mod stream;

@@ -43,7 +43,7 @@ fn rows(peak: f64) {
             &shape,
             0.0,
             peak,
-            &mut || norm::rmsnorm_backward(y, dy, x, k, t, c),
+            &mut || norm::rmsnorm_backward(y, dy, x, k, t, c, true),
             &mut || norm::naive::rmsnorm_backward(y2, dy, x, k2, t, c),
         );
     }
@@ -96,7 +96,7 @@ fn flat(peak: f64) {
             let (fast, slow) =
                 (&mut || activation::forward(act, y, g), &mut || activation::naive::forward(act, y2, g));
             line(&name, &shape, 0.0, peak, fast, slow);
-            let (fast, slow) = (&mut || activation::backward(act, y, p, g), &mut || {
+            let (fast, slow) = (&mut || activation::backward(act, y, p, g, true), &mut || {
                 activation::naive::backward(act, y2, p, g)
             });
             line(&format!("{name} backward"), &shape, 0.0, peak, fast, slow);
@@ -163,7 +163,7 @@ fn attend(lengths: &[usize], heads: usize, head_size: usize, peak: f64) {
         &shape,
         5.0 * work,
         peak,
-        &mut || attention::backward(grads, places, dout, out, saved, &x),
+        &mut || attention::backward(grads, places, dout, out, saved, &x, true),
         &mut || attention::naive::backward(grads2, places, dout, &x),
     );
 }

@@ -25,20 +25,34 @@ fn library(
     }
 }
 
-pub(crate) fn run(peak: f64) {
-    println!(
-        "{:<10} {:>16} {:>9} {:>7} {:>9} {:>9}",
-        "product", "T x I x O", "GFLOP/s", "of peak", "vs gemm", "vs naive"
-    );
+/// T x I x O, in the order of the models that have them: the smallest, `shakespeare-char`, larger ones.
+fn shapes() -> Vec<(usize, usize, usize)> {
     let mut shapes = vec![];
     for (i, o) in
         [(16, 16), (16, 48), (16, 64), (64, 16), (16, 27), (32, 32), (64, 64), (64, 256), (128, 128)]
     {
-        shapes.extend([1, 7, 8, 16, 32, 128].map(|t| (t, i, o)));
+        shapes.extend([1, 7, 8, 16, 32, 64, 128].map(|t| (t, i, o)));
     }
-    shapes.extend([(768, 128, 384), (768, 128, 512), (768, 512, 128), (768, 128, 65)]);
-    shapes.extend([(4096, 384, 1152), (4096, 384, 1536), (4096, 1536, 384)]);
-    for (t, i, o) in shapes {
+    for t in [192, 384, 768] {
+        shapes.extend([(128, 384), (128, 128), (128, 512), (512, 128), (128, 65)].map(|(i, o)| (t, i, o)));
+    }
+    for t in [512, 4096] {
+        shapes.extend([(384, 1152), (384, 384), (384, 1536), (1536, 384)].map(|(i, o)| (t, i, o)));
+    }
+    shapes
+}
+
+/// All shapes, or those of which a word begins one: `products 192x 4096x384x1536`.
+pub(crate) fn run(peak: f64, wanted: &[String]) {
+    println!(
+        "{:<10} {:>16} {:>9} {:>7} {:>9} {:>9}",
+        "product", "T x I x O", "GFLOP/s", "of peak", "vs gemm", "vs naive"
+    );
+    let wanted = |(t, i, o): &(usize, usize, usize)| {
+        let name = format!("{t}x{i}x{o}");
+        wanted.is_empty() || wanted.iter().any(|word| name.starts_with(word.as_str()))
+    };
+    for (t, i, o) in shapes().into_iter().filter(wanted) {
         let (x, w, dy) = (&*numbers(t * i), &*numbers(o * i), &*numbers(t * o));
         let [y, y2, y3] = [(); 3].map(|_| numbers(t * o));
         let [dx, dx2, dx3] = [(); 3].map(|_| numbers(t * i));

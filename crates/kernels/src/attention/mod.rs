@@ -3,10 +3,11 @@
 //! For every head: `out[p] = sum_j softmax_j(q[p] . k[j] / sqrt(D)) v[j]`, j running over the keys that row p sees.
 //!
 //! Two kernels: `small` for documents of up to 16 tokens and small heads (a register holds several heads at once),
-//! `tiled` for all others (matrix products over 32 queries at a time).
+//! `tiled` for all others (matrix products over a block of queries).
 
 pub mod naive;
 pub(crate) mod small;
+mod tile;
 mod tiled;
 
 use crate::level;
@@ -124,7 +125,8 @@ pub fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>) {
     }
 }
 
-/// Adds the gradients of [`forward`] for q, k and v, given that of out.
+/// The gradients of [`forward`] for q, k and v, given that of out. Adds to what is there where `accumulate`, else
+/// replaces it; rows outside all segments are not touched.
 ///
 /// Shapes: grads holds dq, dk, dv at `places`, in rows like those of q, k, v; dout, out `[T, C]`; saved and out as
 /// [`forward`] left them.
@@ -138,6 +140,7 @@ pub fn backward(
     out: &[f32],
     saved: &[f32],
     x: &Inputs<'_>,
+    accumulate: bool,
 ) {
     check(out.len(), saved.len(), x);
     assert!(dout.len() == out.len(), "attention: out has {} numbers, dout {}", out.len(), dout.len());
@@ -157,9 +160,18 @@ pub fn backward(
         let (mine, others) = saved.split_at(segment.saved(x.heads, x.head_size));
         saved = others;
         if is_small(segment, x.heads, x.head_size) {
+            if !accumulate {
+                for (place, first, rows) in [
+                    (places[0], segment.q_start, segment.q_len),
+                    (places[1], segment.kv_start, segment.keys()),
+                    (places[2], segment.kv_start, segment.keys()),
+                ] {
+                    (first..first + rows).for_each(|r| grads[place.at(r)..][..width].fill(0.0));
+                }
+            }
             small::backward(grads, places, dout, out, mine, x, segment);
         } else {
-            tiled::backward(grads, places, dout, out, mine, x, segment);
+            tiled::backward(grads, places, dout, out, mine, x, segment, accumulate);
         }
     }
 }

@@ -28,14 +28,19 @@ fn compare(lengths: &[usize], heads: usize, head_size: usize) {
     let (mut out2, mut grads2) = (vec![0.0; t * c], numbers(t * 3 * c, 3));
     naive::forward(&mut out2, &x);
     naive::backward(&mut grads2, places, &dout, &x);
+    let mut grads3 = vec![0.0; t * 3 * c];
+    naive::backward(&mut grads3, places, &dout, &x);
     at_each(|level| {
         let what = format!("{level:?}, documents {lengths:?}, {heads} heads of {head_size}");
         let (mut out, mut saved) = (vec![0.0; t * c], vec![f32::NAN; saved_len(&segments, heads, head_size)]);
         forward(&mut out, &mut saved, &x);
         assert_close(&out, &out2, 1e-5, &what);
         let mut grads = numbers(t * 3 * c, 3);
-        backward(&mut grads, places, &dout, &out, &saved, &x);
+        backward(&mut grads, places, &dout, &out, &saved, &x, true);
         assert_close(&grads, &grads2, 1e-5, &format!("backward, {what}"));
+        let mut grads = vec![f32::NAN; t * 3 * c];
+        backward(&mut grads, places, &dout, &out, &saved, &x, false);
+        assert_close(&grads, &grads3, 1e-5, &format!("backward, {what}"));
     });
 }
 

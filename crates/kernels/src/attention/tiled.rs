@@ -1,20 +1,21 @@
-//! Attention by matrix products, 32 queries at a time, one head after the other.
+//! Attention by matrix products, one head after the other.
 //!
 //! Forward:  `S = Q K^T`, `P = e^(S/sqrt(D) - most)` where seen, `out = P V / sum P`; kept: `most + ln(sum P)`.
 //! Backward: P again from that logarithm; `dV += P^T dO`, `dS = P (dO V^T - dO.out) / sqrt(D)`, `dQ += dS K`, `dK += dS^T Q`.
 //!
-//! Nothing of size T x T exists: S is 32 rows. Keys and values of the head are first copied together (and transposed,
-//! where a product wants it so), once for all queries. A few queries (decoding) read them where they are.
+//! Nothing of size T x T exists: S is 8 queries on the way there, 32 on the way back, and only the keys that one of 8
+//! sees are computed. Keys and values of the head are first copied together (and transposed, where a product wants it
+//! so), once for all queries. A few queries (decoding) read them where they are.
 #![expect(unsafe_code, reason = "reads behind one check for the whole segment")]
 
+use super::tile::{GROUP, Product};
 use super::{Inputs, Place, Segment};
 use crate::math;
 use crate::matmul::{self, Line, View, product};
-use crate::slices;
-use crate::vector::Vector;
+use crate::vector::{Vector, fold};
 use std::cell::Cell;
 
-/// Queries at a time.
+/// Queries at a time on the way back.
 const BLOCK: usize = 32;
 /// Up to so many queries, copying keys costs more than it saves.
 const FEW: usize = 3;
@@ -50,169 +51,170 @@ impl Flatten for [Line] {
     }
 }
 
-fn rows(s: &[f32], stride: usize) -> View {
-    View { at: s.as_ptr(), rs: stride, cs: 1 }
-}
-
-fn columns(s: &[f32], stride: usize) -> View {
-    View { at: s.as_ptr(), rs: 1, cs: stride }
-}
-
 /// A row length that is whole cache lines but no power of two, whose rows would share cache sets.
 fn padded(n: usize) -> usize {
     (n.div_ceil(16) | 1) * 16
 }
 
+/// A row of a head in whole registers.
+fn whole(d: usize) -> usize {
+    d.next_multiple_of(16)
+}
+
 pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) {
-    let (d, width, keys) = (x.head_size, x.heads * x.head_size, s.keys());
-    let scale = 1.0 / (d as f32).sqrt();
+    let (d, keys) = (x.head_size, s.keys());
     let stride = padded(keys);
-    let copy = if s.q_len > FEW { keys } else { 0 };
-    let sizes = [BLOCK.min(s.q_len) * stride, if copy > 0 { d * stride } else { 0 }, copy * d];
-    with_room(sizes, |[scores, k_columns, v_copy]| {
+    if s.q_len <= FEW {
+        return with_room([s.q_len * stride], |[scores]| few(out, saved, x, s, scores, stride));
+    }
+    with_room([GROUP * stride, d * stride, keys * whole(d)], |[scores, k_columns, v_copy]| {
         for h in 0..x.heads {
             let c = h * d;
-            let (k, v) = (&x.k.row(s.kv_start)[c..], &x.v.row(s.kv_start)[c..]);
-            let (mut k_view, mut v_view) = (columns(k, x.k.stride), rows(v, x.v.stride));
-            if copy > 0 {
-                matmul::transpose(k_columns, stride, k, x.k.stride, keys, d);
-                copy_rows(v_copy, d, v, x.v.stride, keys, d);
-                (k_view, v_view) = (rows(k_columns, stride), rows(v_copy, d));
-            }
-            for first in (0..s.q_len).step_by(BLOCK) {
-                let queries = BLOCK.min(s.q_len - first);
-                let seen = s.past + first + queries;
-                let q = &x.q.row(s.q_start + first)[c..];
-                if copy == 0 {
-                    for p in 0..queries {
-                        let scores = &mut scores[p * stride..][..seen];
-                        matmul::row(scores, &q[p * x.q.stride..][..d], k, x.k.stride, false);
-                    }
-                } else {
-                    // SAFETY: `check` saw that these rows lie in their slices; `scores` has room for `queries` rows.
-                    unsafe {
-                        product(
-                            queries,
-                            seen,
-                            d,
-                            rows(q, x.q.stride),
-                            k_view,
-                            scores.as_mut_ptr(),
-                            stride,
-                            false,
-                        )
-                    }
-                }
-                let logs = &mut saved[first * x.heads..];
-                weigh(scores, stride, queries, s.past + first, seen, scale, &mut logs[h..], x.heads);
-                let out = &mut out[(s.q_start + first) * width + c..];
-                // SAFETY: as above, and `out` ends behind the last query's row.
-                unsafe {
-                    product(queries, d, seen, rows(scores, stride), v_view, out.as_mut_ptr(), width, false)
-                }
-            }
+            matmul::transpose(k_columns, stride, &x.k.row(s.kv_start)[c..], x.k.stride, keys, d);
+            copy_rows(v_copy, whole(d), &x.v.row(s.kv_start)[c..], x.v.stride, keys, d);
+            head_forward(out, saved, x, s, h, [&mut *scores, &mut *k_columns, &mut *v_copy], stride);
         }
     });
 }
 
+/// A few queries against keys and values where they are.
+fn few(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment, scores: &mut [f32], stride: usize) {
+    let (d, width, keys) = (x.head_size, x.heads * x.head_size, s.keys());
+    for h in 0..x.heads {
+        let c = h * d;
+        let (k, v) = (&x.k.row(s.kv_start)[c..], &x.v.row(s.kv_start)[c..]);
+        for p in 0..s.q_len {
+            let seen = &mut scores[p * stride..][..s.past + p + 1];
+            matmul::row(seen, &x.q.row(s.q_start + p)[c..][..d], k, x.k.stride, false);
+        }
+        weigh(scores, stride, s.q_len, s.past, 1.0 / (d as f32).sqrt(), &mut saved[h..], x.heads);
+        let out = &mut out[s.q_start * width + c..];
+        let (a, b) =
+            (View { at: scores.as_ptr(), rs: stride, cs: 1 }, View { at: v.as_ptr(), rs: x.v.stride, cs: 1 });
+        // SAFETY: `check` saw that these rows lie in their slices, and `out` ends behind the last query's row.
+        unsafe { product(s.q_len, d, keys, a, b, out.as_mut_ptr(), width, false) }
+    }
+}
+
 pub(super) fn backward(
     grads: &mut [f32],
-    [dq, dk, dv]: [Place; 3],
+    places: [Place; 3],
     dout: &[f32],
     out: &[f32],
     saved: &[f32],
     x: &Inputs<'_>,
     s: Segment,
+    add: bool,
 ) {
-    let (d, width, keys) = (x.head_size, x.heads * x.head_size, s.keys());
-    let scale = 1.0 / (d as f32).sqrt();
+    let (d, keys) = (x.head_size, s.keys());
     let stride = padded(keys);
-    let block = BLOCK.min(s.q_len) * stride;
-    let sizes = [block, block, d * stride, d * stride, keys * d, keys * d, keys * d];
-    with_room(sizes, |[weights, dscores, k_columns, v_columns, k_copy, dk_sum, dv_sum]| {
+    let (block, columns, rows) = (BLOCK * stride, d * stride, BLOCK * whole(d));
+    with_room([block, block, columns, columns, keys * whole(d), rows, rows], |mut room| {
         for h in 0..x.heads {
-            let c = h * d;
-            let (k, v) = (&x.k.row(s.kv_start)[c..], &x.v.row(s.kv_start)[c..]);
-            matmul::transpose(k_columns, stride, k, x.k.stride, keys, d);
-            matmul::transpose(v_columns, stride, v, x.v.stride, keys, d);
-            copy_rows(k_copy, d, k, x.k.stride, keys, d);
-            dk_sum.fill(0.0);
-            dv_sum.fill(0.0);
-            for first in (0..s.q_len).step_by(BLOCK) {
-                let queries = BLOCK.min(s.q_len - first);
-                let seen = s.past + first + queries;
-                let q = &x.q.row(s.q_start + first)[c..];
-                let at = (s.q_start + first) * width + c;
-                let (slope, out) = (&dout[at..], &out[at..]);
-                // SAFETY: `check` and `backward` above saw that all rows of the segment lie in their slices; the scratch
-                // has the sizes of `sizes`, and rows of `dq` are no part of it.
-                unsafe {
-                    let q_rows = rows(q, x.q.stride);
-                    let slope_rows = rows(slope, width);
-                    product(
-                        queries,
-                        seen,
-                        d,
-                        q_rows,
-                        rows(k_columns, stride),
-                        weights.as_mut_ptr(),
-                        stride,
-                        false,
-                    );
-                    product(
-                        queries,
-                        seen,
-                        d,
-                        slope_rows,
-                        rows(v_columns, stride),
-                        dscores.as_mut_ptr(),
-                        stride,
-                        false,
-                    );
-                    for p in 0..queries {
-                        let visible = s.past + first + p + 1;
-                        let mean = slices::dot(&slope[p * width..][..d], &out[p * width..][..d]);
-                        let log = saved[(first + p) * x.heads + h];
-                        let (weights, dscores) = (&mut weights[p * stride..], &mut dscores[p * stride..]);
-                        slopes(&mut weights[..visible], &mut dscores[..visible], scale, log, mean);
-                        weights[visible..seen].fill(0.0);
-                        dscores[visible..seen].fill(0.0);
-                    }
-                    let to = grads.as_mut_ptr().add(dq.at(s.q_start + first) + c);
-                    product(queries, d, seen, rows(dscores, stride), rows(k_copy, d), to, dq.stride, true);
-                    product(seen, d, queries, columns(dscores, stride), q_rows, dk_sum.as_mut_ptr(), d, true);
-                    product(
-                        seen,
-                        d,
-                        queries,
-                        columns(weights, stride),
-                        slope_rows,
-                        dv_sum.as_mut_ptr(),
-                        d,
-                        true,
-                    );
-                }
-            }
-            for j in 0..keys {
-                slices::add_into(&mut grads[dk.at(s.kv_start + j) + c..][..d], &dk_sum[j * d..][..d]);
-                slices::add_into(&mut grads[dv.at(s.kv_start + j) + c..][..d], &dv_sum[j * d..][..d]);
-            }
+            let (k, v) = (&x.k.row(s.kv_start)[h * d..], &x.v.row(s.kv_start)[h * d..]);
+            matmul::transpose(room[2], stride, k, x.k.stride, keys, d);
+            matmul::transpose(room[3], stride, v, x.v.stride, keys, d);
+            copy_rows(room[4], whole(d), k, x.k.stride, keys, d);
+            head_backward(grads, places, dout, out, saved, x, s, h, &mut room, stride, add);
         }
     });
 }
 
-fn copy_rows(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, n: usize, d: usize) {
+simd! {
+    /// `to[j] = from[j]` for `n` rows of `d`, and zeros to the end of the last register.
+    fn copy_rows(to: &mut [f32], to_stride: usize, from: &[f32], from_stride: usize, n: usize, d: usize) = copy_rows_body;
+}
+
+#[inline(always)]
+fn copy_rows_body<V: Vector>(
+    to: &mut [f32],
+    to_stride: usize,
+    from: &[f32],
+    from_stride: usize,
+    n: usize,
+    d: usize,
+) {
     for j in 0..n {
-        to[j * to_stride..][..d].copy_from_slice(&from[j * from_stride..][..d]);
+        let (to, from) = (&mut to[j * to_stride..][..to_stride], &from[j * from_stride..][..d]);
+        for (to, from) in to.chunks_exact_mut(V::LANES).zip(from.chunks(V::LANES)) {
+            V::read(from).write(to);
+        }
     }
 }
 
 simd! {
-    /// Scores to weights that sum to 1, row by row; row p has seen `past + p + 1` keys, and weights behind them are 0.
-    /// The logarithm of each row's sum goes to `logs[p * log_stride]`.
+    /// One head: `room` holds the scores of a group of queries, K by columns, V by whole rows.
+    fn head_forward(
+        out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment, h: usize, room: [&mut [f32]; 3], stride: usize,
+    ) = head_forward_body;
+}
+
+#[inline(always)]
+fn head_forward_body<V: Vector>(
+    out: &mut [f32],
+    saved: &mut [f32],
+    x: &Inputs<'_>,
+    s: Segment,
+    h: usize,
+    [scores, k_columns, v_copy]: [&mut [f32]; 3],
+    stride: usize,
+) {
+    let (d, width, c) = (x.head_size, x.heads * x.head_size, h * x.head_size);
+    let scale = 1.0 / (d as f32).sqrt();
+    for first in (0..s.q_len).step_by(GROUP) {
+        let queries = GROUP.min(s.q_len - first);
+        let seen = s.past + first + queries;
+        let q = &x.q.row(s.q_start + first)[c..];
+        let to = &mut out[(s.q_start + first) * width + c..];
+        // SAFETY: `check` saw that rows of q and out lie in their slices; `room` holds `GROUP` rows of `stride` scores,
+        // and `keys >= seen` columns of K and rows of V, both to the end of a register.
+        unsafe {
+            let score = Product {
+                m: queries,
+                n: seen.next_multiple_of(V::LANES),
+                k: d,
+                a: q.as_ptr(),
+                a_rs: x.q.stride,
+                a_cs: 1,
+                b: k_columns.as_ptr(),
+                b_rs: stride,
+                c: scores.as_mut_ptr(),
+                c_rs: stride,
+                add: false,
+            };
+            score.run::<V>();
+            weigh_body::<V>(
+                scores,
+                stride,
+                queries,
+                s.past + first,
+                scale,
+                &mut saved[first * x.heads + h..],
+                x.heads,
+            );
+            let mix = Product {
+                m: queries,
+                n: d,
+                k: seen,
+                a: scores.as_ptr(),
+                a_rs: stride,
+                a_cs: 1,
+                b: v_copy.as_ptr(),
+                b_rs: whole(d),
+                c: to.as_mut_ptr(),
+                c_rs: width,
+                add: false,
+            };
+            mix.run::<V>();
+        }
+    }
+}
+
+simd! {
+    /// Scores to weights that sum to 1, row by row; row p has seen `past + p + 1` keys, and the weights behind them are 0
+    /// up to the last that any row sees. The logarithm of each row's sum goes to `logs[p * log_stride]`.
     fn weigh(
-        scores: &mut [f32], stride: usize, queries: usize, past: usize, seen: usize, scale: f32,
-        logs: &mut [f32], log_stride: usize,
+        scores: &mut [f32], stride: usize, queries: usize, past: usize, scale: f32, logs: &mut [f32], log_stride: usize,
     ) = weigh_body;
 }
 
@@ -222,51 +224,173 @@ fn weigh_body<V: Vector>(
     stride: usize,
     queries: usize,
     past: usize,
-    seen: usize,
     scale: f32,
     logs: &mut [f32],
     log_stride: usize,
 ) {
-    let factor = V::splat(scale);
+    let (factor, lanes, none) = (V::splat(scale), V::iota(), V::splat(f32::NEG_INFINITY));
     for p in 0..queries {
-        let row = &mut scores[p * stride..][..seen];
-        let (row, hidden) = row.split_at_mut(past + p + 1);
-        let (whole, tail) = row.split_at(row.len() / V::LANES * V::LANES);
-        let mut most = V::splat(f32::NEG_INFINITY);
-        for x in whole.chunks_exact(V::LANES) {
+        let row = &mut scores[p * stride..][..stride];
+        let visible = past + p + 1;
+        let (row, hidden) = row.split_at_mut(visible.next_multiple_of(V::LANES));
+        let end = row.len() - V::LANES;
+        // Lanes behind the last key that is seen count for nothing.
+        let tail = &mut row[end..];
+        let seen = V::splat((visible - end) as f32);
+        V::if_gt(seen, lanes, V::read(tail), none).write(tail);
+        let mut most = none;
+        for x in row.chunks_exact(V::LANES) {
             most = most.max(V::read(x));
         }
-        let largest = tail.iter().fold(most.max_lane(), |most, &x| if x > most { x } else { most });
-        let shift = V::splat(-largest * scale);
+        let shift = V::splat(-most.max_lane() * scale);
         let mut sum = V::zero();
-        let (whole, tail) = row.split_at_mut(row.len() / V::LANES * V::LANES);
-        for x in whole.chunks_exact_mut(V::LANES) {
+        for x in row.chunks_exact_mut(V::LANES) {
             let power = math::weight(factor.fma(V::read(x), shift));
             sum = sum + power;
             power.write(x);
         }
-        math::weight(factor.fma(V::read(tail), shift)).write(tail);
-        let sum = sum.sum() + tail.iter().sum::<f32>();
-        let share = V::splat(1.0 / sum);
-        for x in row.chunks_mut(V::LANES) {
+        let sum = sum.total();
+        let share = V::splat(1.0) / sum;
+        for x in row.chunks_exact_mut(V::LANES) {
             (V::read(x) * share).write(x);
         }
-        hidden.fill(0.0);
-        let log = math::ln(V::splat(sum)) - shift;
-        log.write(&mut logs[p * log_stride..][..1]);
+        let behind = (past + queries).saturating_sub(row.len()).next_multiple_of(V::LANES);
+        for x in hidden[..behind].chunks_exact_mut(V::LANES) {
+            V::zero().write(x);
+        }
+        logs[p * log_stride] = (math::ln(sum) - shift).first();
     }
 }
 
 simd! {
-    /// In place: scores to weights, `e^(score scale - log)`, and gains to `weight (gain - mean) scale`.
-    fn slopes(scores: &mut [f32], gains: &mut [f32], scale: f32, log: f32, mean: f32) = slopes_body;
+    /// One head: `room` holds two tables of the scores of a block, K and V by columns, K by whole rows, and room for the
+    /// block's queries and slopes.
+    fn head_backward(
+        grads: &mut [f32], places: [Place; 3], dout: &[f32], out: &[f32], saved: &[f32], x: &Inputs<'_>, s: Segment,
+        h: usize, room: &mut [&mut [f32]; 7], stride: usize, add: bool,
+    ) = head_backward_body;
 }
 
 #[inline(always)]
-fn slopes_body<V: Vector>(scores: &mut [f32], gains: &mut [f32], scale: f32, log: f32, mean: f32) {
+fn head_backward_body<V: Vector>(
+    grads: &mut [f32],
+    [dq, dk, dv]: [Place; 3],
+    dout: &[f32],
+    out: &[f32],
+    saved: &[f32],
+    x: &Inputs<'_>,
+    s: Segment,
+    h: usize,
+    [weights, dscores, k_columns, v_columns, k_copy, q_copy, slope_copy]: &mut [&mut [f32]; 7],
+    stride: usize,
+    add: bool,
+) {
+    let (d, width, c) = (x.head_size, x.heads * x.head_size, h * x.head_size);
+    let scale = 1.0 / (d as f32).sqrt();
+    let wide = whole(d);
+    for first in (0..s.q_len).step_by(BLOCK) {
+        let queries = BLOCK.min(s.q_len - first);
+        let before = s.past + first;
+        let seen = before + queries;
+        let at = (s.q_start + first) * width + c;
+        let (slope, out) = (&dout[at..], &out[at..]);
+        copy_rows_body::<V>(q_copy, wide, &x.q.row(s.q_start + first)[c..], x.q.stride, queries, d);
+        copy_rows_body::<V>(slope_copy, wide, slope, width, queries, d);
+        for group in (0..queries).step_by(GROUP) {
+            let m = GROUP.min(queries - group);
+            let near = before + group + m;
+            let score = |a: &[f32], b: &[f32], to: &mut [f32]| Product {
+                m,
+                n: near.next_multiple_of(V::LANES),
+                k: d,
+                a: a[group * wide..].as_ptr(),
+                a_rs: wide,
+                a_cs: 1,
+                b: b.as_ptr(),
+                b_rs: stride,
+                c: to[group * stride..].as_mut_ptr(),
+                c_rs: stride,
+                add: false,
+            };
+            let (p_scores, g_scores) =
+                (score(q_copy, k_columns, weights), score(slope_copy, v_columns, dscores));
+            // SAFETY: the scratch has the sizes of `backward`: `near` keys, to the end of a register, are in it.
+            unsafe {
+                p_scores.run::<V>();
+                g_scores.run::<V>();
+            }
+            for p in group..group + m {
+                let (slope, out) = (&slope[p * width..][..d], &out[p * width..][..d]);
+                let mean = fold::<V>(slope, out, |x, y, sum| x.fma(y, sum));
+                let log = saved[(first + p) * x.heads + h];
+                let row = p * stride..p * stride + seen.next_multiple_of(V::LANES);
+                let (weights, dscores) = (&mut weights[row.clone()], &mut dscores[row]);
+                slopes::<V>(weights, dscores, before + p + 1, scale, log, mean);
+            }
+            let to = grads[dq.at(s.q_start + first + group) + c..].as_mut_ptr();
+            let a = dscores[group * stride..].as_ptr();
+            let dq = Product {
+                m,
+                n: d,
+                k: near,
+                a,
+                a_rs: stride,
+                a_cs: 1,
+                b: k_copy.as_ptr(),
+                b_rs: wide,
+                c: to,
+                c_rs: dq.stride,
+                add,
+            };
+            // SAFETY: `backward` above saw that these rows of the gradient lie in its slice.
+            unsafe { dq.run::<V>() }
+        }
+        // Keys that earlier blocks have seen, then those that this one is the first to see.
+        let old = if first == 0 { 0 } else { before };
+        for (keys, add) in [(0..old, true), (old..seen, add)] {
+            for j in keys.clone().step_by(GROUP) {
+                // Queries before the first of these keys do not see it.
+                let from = j.saturating_sub(before);
+                let sum = |a: &[f32], b: &[f32], to: &mut [f32], c_rs: usize| Product {
+                    m: GROUP.min(keys.end - j),
+                    n: d,
+                    k: queries - from,
+                    a: a[from * stride + j..].as_ptr(),
+                    a_rs: 1,
+                    a_cs: stride,
+                    b: b[from * wide..].as_ptr(),
+                    b_rs: wide,
+                    c: to.as_mut_ptr(),
+                    c_rs,
+                    add,
+                };
+                let dk_sum = sum(dscores, q_copy, &mut grads[dk.at(s.kv_start + j) + c..], dk.stride);
+                let dv_sum = sum(weights, slope_copy, &mut grads[dv.at(s.kv_start + j) + c..], dv.stride);
+                // SAFETY: as above.
+                unsafe {
+                    dk_sum.run::<V>();
+                    dv_sum.run::<V>();
+                }
+            }
+        }
+    }
+}
+
+/// In place: scores to weights, `e^(score scale - log)`, and gains to `weight (gain - mean) scale`; 0 behind the last
+/// visible key.
+#[inline(always)]
+fn slopes<V: Vector>(scores: &mut [f32], gains: &mut [f32], visible: usize, scale: f32, log: f32, mean: f32) {
     let (scale, log, mean) = (V::splat(scale), V::splat(-log), V::splat(mean));
-    for (x, g) in scores.chunks_mut(V::LANES).zip(gains.chunks_mut(V::LANES)) {
-        let weight = math::weight(scale.fma(V::read(x), log));
+    let (lanes, none) = (V::iota(), V::splat(f32::NEG_INFINITY));
+    for (i, (x, g)) in scores.chunks_exact_mut(V::LANES).zip(gains.chunks_exact_mut(V::LANES)).enumerate() {
+        if i * V::LANES >= visible {
+            V::zero().write(x);
+            V::zero().write(g);
+            continue;
+        }
+        let seen = V::splat((visible - i * V::LANES) as f32);
+        let score = V::if_gt(seen, lanes, V::read(x), none);
+        let weight = math::weight(scale.fma(score, log));
         (weight * scale * (V::read(g) - mean)).write(g);
         weight.write(x);
     }

@@ -1,22 +1,18 @@
-//! Products of any size from panels: which part of B is copied when, so that it is read from the nearest cache.
+//! Products of any size from panels: what is copied when, so that it is read from the nearest cache.
 //!
-//! for each block of rows, of k, of columns:  copy B's panels (three registers wide), if that pays;
-//! for each strip of A: copy it, if that pays;  for each panel:  its tiles.
+//! for each block of rows, of k: copy A, if that pays;  for each panel of B (three registers wide): copy it, if that
+//! pays, into the first cache;  for each tile of rows: A comes from the second cache, and C.
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
-use super::tile::{self, Panel};
+use super::tile::{self, GROUP, Panel};
 use crate::level;
 use crate::vector::Vector;
 use std::cell::Cell;
 
-/// Most steps of k per block: a panel of B is KC * 48 * 4 bytes = 48 KiB.
-const KC: usize = 256;
-/// Most columns of B copied at once: 1 MiB with KC, in the second cache.
-const NC: usize = 1008;
-/// Rows of A that pass over all panels of B, in the first cache: 16 KiB with KC.
-const STRIP: usize = 16;
-/// Most rows of C per block.
-const MC: usize = 512;
+/// Most steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB, in the first cache.
+const KC: usize = 192;
+/// Most rows of A per block: 768 KiB with KC, in the second cache.
+const MC: usize = 1024;
 /// A block of C stays in the second cache while k goes on: 1 MiB.
 const C_BLOCK: usize = 1 << 18;
 const WIDEST: usize = 48;
@@ -73,107 +69,59 @@ pub(crate) unsafe fn product(
         unsafe { super::wide::product((m, n, k), a, b, c, c_rs, accumulate, &mut room) };
         return room.give_back();
     }
-    // Few rows, or one panel: B is read where it is, if that is near. Else all its panels are copied side by side, and
-    // strips of A go over them, each strip in the first cache.
-    let copied = m >= 32 && n > WIDEST;
-    let strip = if copied { STRIP } else { m.max(1) };
     let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
-    let nb = if copied { NC } else { n };
-    let mb = if copied { (C_BLOCK / n).clamp(128, MC) & !15 } else { m.max(1) };
+    let mb = if k > 4 * KC { (C_BLOCK / n.max(1)).clamp(128, MC) & !(GROUP - 1) } else { MC };
     for r0 in (0..m).step_by(mb) {
+        let mc = mb.min(m - r0);
         for p0 in (0..k).step_by(kb) {
             let kc = kb.min(k - p0);
-            for n0 in (0..n).step_by(nb.max(1)) {
-                let block = Block { kc, n: nb.min(n - n0), lanes, b: b.offset(p0, n0), copied };
-                let panels = block.copy(&mut room);
-                for r in (r0..m.min(r0 + mb)).step_by(strip) {
-                    let mc = strip.min(m.min(r0 + mb) - r);
-                    let (a, a_stride, columns) = readable(a.offset(r, p0), mc, kc, n, &mut room);
-                    let (mut j0, mut at) = (0, panels);
-                    while j0 < block.n {
-                        let (wide, direct) = (width(block.n - j0, lanes), block.direct(mc));
-                        let stride = wide.next_multiple_of(lanes);
-                        let (b, b_stride) = match direct {
-                            true => (block.b.offset(0, j0).at, block.b.rs),
-                            false if copied => (at, stride),
-                            false => (room.pack(block.b.offset(0, j0), kc, wide, lanes), stride),
-                        };
-                        let c = c.wrapping_add(r * c_rs + n0 + j0);
-                        let panel = Panel {
-                            m: mc,
-                            k: kc,
-                            a,
-                            a_stride,
-                            b,
-                            b_stride,
-                            b_padded: !direct,
-                            c,
-                            c_stride: c_rs,
-                            n: wide,
-                            accumulate: accumulate || p0 > 0,
-                        };
-                        // SAFETY: the caller vouches for the matrices, `Room` for its copies.
-                        unsafe { tile::run(panel, lanes, columns) };
-                        j0 += wide;
-                        at = at.wrapping_add(kc * stride);
-                    }
-                }
+            let (rows, columns) = (a.offset(r0, p0), b.offset(p0, 0));
+            let strips = room.readable(rows, mc, kc, n);
+            // Few rows, or near enough: B is read where it is.
+            let direct = b.cs == 1 && (m < 24 || kc * b.rs <= 8192);
+            let mut j0 = 0;
+            while j0 < n {
+                let wide = width(n - j0, lanes);
+                let stride = wide.next_multiple_of(lanes);
+                let (b, b_stride) = match direct {
+                    true => (columns.offset(0, j0).at, b.rs),
+                    false => (room.pack(columns.offset(0, j0), kc, wide, lanes), stride),
+                };
+                let panel = Panel {
+                    m: mc,
+                    k: kc,
+                    a: strips.at,
+                    a_stride: strips.stride,
+                    a_group: strips.group,
+                    b,
+                    b_stride,
+                    b_packed: !direct,
+                    c: c.wrapping_add(r0 * c_rs + j0),
+                    c_stride: c_rs,
+                    n: wide,
+                    accumulate: accumulate || p0 > 0,
+                };
+                // SAFETY: the caller vouches for the matrices, `Room` for its copies.
+                unsafe { tile::run(panel, lanes, strips.columns) };
+                j0 += wide;
             }
         }
     }
     room.give_back();
 }
 
-/// A block of B: some steps of k, some columns.
-struct Block {
-    kc: usize,
-    n: usize,
-    lanes: usize,
-    b: View,
-    copied: bool,
-}
-
-impl Block {
-    /// Whether tiles read B where it is: few rows, or near enough.
-    fn direct(&self, m: usize) -> bool {
-        self.b.cs == 1 && !self.copied && (m < 24 || self.kc * self.b.rs <= 8192)
-    }
-
-    /// All panels, one behind the other, if they are to be copied.
-    fn copy(&self, room: &mut Room) -> *const f32 {
-        let to = if self.copied { room.get(KC * NC) } else { std::ptr::null_mut() };
-        let (mut j0, mut at) = (0, to);
-        while self.copied && j0 < self.n {
-            let wide = width(self.n - j0, self.lanes);
-            let stride = wide.next_multiple_of(self.lanes);
-            pack(self.b.offset(0, j0), self.kc, wide, at, stride);
-            (j0, at) = (j0 + wide, at.wrapping_add(self.kc * stride));
-        }
-        to
-    }
+/// Rows of A as the tiles read them; the strides are those of [`Panel`].
+struct Strips {
+    at: *const f32,
+    stride: usize,
+    group: usize,
+    columns: bool,
 }
 
 /// The next panel's columns: three registers, but four left are 2 + 2.
 fn width(left: usize, lanes: usize) -> usize {
     let registers = left.div_ceil(lanes);
     left.min(lanes * if registers == 4 || registers < 3 { 2 } else { 3 })
-}
-
-/// A in a form the tiles can read: by rows or by columns as it is, else (or where it pays: columns on pages of their
-/// own, rows that share cache sets, panels enough to read it) a strip of it copied by columns. Returns also the stride
-/// of [`Panel`], and whether it is by columns.
-fn readable(a: View, m: usize, k: usize, n: usize, room: &mut Room) -> (*const f32, usize, bool) {
-    let many = m == STRIP && n > WIDEST && k >= 32;
-    if a.cs == 1 && !(many && (n >= 256 || a.rs.is_multiple_of(512))) {
-        (a.at, a.rs, false)
-    } else if a.rs == 1 && !(many && a.cs >= 256) {
-        (a.at, a.cs, true)
-    } else {
-        let to = room.strip(m);
-        let stride = m.next_multiple_of(16);
-        pack(View { at: a.at, rs: a.cs, cs: a.rs }, k, m, to, stride);
-        (to, stride, true)
-    }
 }
 
 /// The thread's scratch, taken for one call: a strip of A and what there is of B.
@@ -200,13 +148,29 @@ impl Room {
         self.b.as_mut_ptr().cast()
     }
 
-    /// Room for a strip of A: KC steps of `m` rows.
-    fn strip(&mut self, m: usize) -> *mut f32 {
-        let lines = m.div_ceil(16) * KC;
+    /// A in a form the tiles can read: by rows or by columns as it is, else (or where it pays: columns far apart, and
+    /// panels enough that read them) copied by columns, 16 rows at a time.
+    fn readable(&mut self, a: View, m: usize, k: usize, n: usize) -> Strips {
+        if a.cs == 1 {
+            return Strips { at: a.at, stride: a.rs, group: 0, columns: false };
+        }
+        if a.rs == 1 && !(m >= 32 && n > WIDEST && k >= 32 && a.cs >= 256) {
+            return Strips { at: a.at, stride: a.cs, group: GROUP, columns: true };
+        }
+        let lines = m.div_ceil(GROUP) * k;
         if self.a.len() < lines {
             self.a.resize(lines, Line([0.0; 16]));
         }
-        self.a.as_mut_ptr().cast()
+        let at: *mut f32 = self.a.as_mut_ptr().cast();
+        // Some columns at a time: they are read from one end to the other, and written a few lines at a place.
+        for p in (0..k).step_by(8) {
+            for r in (0..m).step_by(GROUP) {
+                let from = a.offset(r, p);
+                let from = View { at: from.at, rs: a.cs, cs: a.rs };
+                pack(from, 8.min(k - p), GROUP.min(m - r), at.wrapping_add(r * k + p * GROUP), GROUP);
+            }
+        }
+        Strips { at, stride: GROUP, group: k * GROUP, columns: true }
     }
 
     /// `b[0..k, 0..n]` in rows of whole registers.

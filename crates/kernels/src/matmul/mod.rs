@@ -203,7 +203,7 @@ mod tests {
             // The last is wide enough for `wide.rs`.
             shapes.extend([
                 (1100, 20, 30),
-                (300, 240, 256),
+                (600, 240, 256),
                 (30, 400, 600),
                 (600, 30, 600),
                 (0, 3, 4),

@@ -9,6 +9,9 @@
 
 use crate::vector::Vector;
 
+/// Rows of A that stand together by columns: a cache line.
+pub(super) const GROUP: usize = 16;
+
 /// A panel of C = A B that is at most three registers wide, and all of its rows.
 #[derive(Clone, Copy)]
 pub(super) struct Panel {
@@ -17,10 +20,12 @@ pub(super) struct Panel {
     pub a: *const f32,
     /// Between rows of A, or between its columns.
     pub a_stride: usize,
+    /// By columns: between groups of 16 rows.
+    pub a_group: usize,
     pub b: *const f32,
     pub b_stride: usize,
-    /// Whether B has numbers (of whatever value) up to a whole register behind column `n`.
-    pub b_padded: bool,
+    /// Whether rows of B are whole registers, one behind the other.
+    pub b_packed: bool,
     pub c: *mut f32,
     pub c_stride: usize,
     /// Columns: more than `NV - 1` registers, at most `NV`.
@@ -29,41 +34,72 @@ pub(super) struct Panel {
     pub accumulate: bool,
 }
 
+/// How B lies: as [`Panel::b_packed`] says; elsewhere, in whole registers or with a part of one at the end.
+const PACKED: u8 = 0;
+const WHOLE: u8 = 1;
+const PART: u8 = 2;
+
+/// `$body` for each `$i` below `$n`, written out: a loop that the compiler leaves a loop would keep the sums in memory.
+macro_rules! each {
+    ($n:expr, $i:ident => $body:block) => { each!($n, $i, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+    ($n:expr, $i:ident, $body:block, $($at:literal)*) => {
+        $(
+            if const { $at < $n } {
+                let $i: usize = $at;
+                $body
+            }
+        )*
+    };
+}
+
 #[inline(always)]
-unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const PART: bool>(
-    p: &Panel,
-) {
+unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const KIND: u8>(p: &Panel) {
     let last = p.n - (NV - 1) * V::LANES;
+    let (a_stride, c_stride) = (p.a_stride, p.c_stride);
+    // A stride that is known leaves no arithmetic between the multiply-adds.
+    let b_stride = if KIND == PACKED { NV * V::LANES } else { p.b_stride };
+    let a_step = if COLUMNS { a_stride } else { 1 };
     let mut sums = [[V::zero(); NV]; MR];
     if p.k >= 64 {
         // C comes from afar while the sums are made.
         for i in 0..MR {
             for j in 0..NV {
-                V::prefetch(p.c.wrapping_add(i * p.c_stride + j * V::LANES));
+                V::prefetch(p.c.wrapping_add(i * c_stride + j * V::LANES));
             }
         }
     }
     // SAFETY: `panel`'s caller vouches for the three matrices; this tile is a part of them.
     unsafe {
         let (mut a, mut b) = (p.a, p.b);
-        for _ in 0..p.k {
-            let mut row = [V::zero(); NV];
-            for j in 0..NV {
-                let at = b.add(j * V::LANES);
-                row[j] = if PART && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
-            }
-            for i in 0..MR {
-                let x = V::splat(*a.add(if COLUMNS { i } else { i * p.a_stride }));
-                for j in 0..NV {
-                    sums[i][j] = x.fma(row[j], sums[i][j]);
-                }
-            }
-            a = a.add(if COLUMNS { p.a_stride } else { 1 });
-            b = b.add(p.b_stride);
+        macro_rules! step {
+            ($u:expr) => {
+                let mut row = [V::zero(); NV];
+                each!(NV, j => {
+                    let at = b.add($u * b_stride + j * V::LANES);
+                    row[j] = if KIND == PART && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
+                });
+                each!(MR, i => {
+                    let x = V::splat(*a.add(if COLUMNS { $u * a_stride + i } else { i * a_stride + $u }));
+                    each!(NV, j => { sums[i][j] = x.fma(row[j], sums[i][j]); });
+                });
+            };
         }
-        for i in 0..MR {
-            for j in 0..NV {
-                let at = p.c.add(i * p.c_stride + j * V::LANES);
+        for _ in 0..p.k / 4 {
+            step!(0);
+            step!(1);
+            step!(2);
+            step!(3);
+            a = a.add(4 * a_step);
+            b = b.add(4 * b_stride);
+        }
+        for _ in 0..p.k % 4 {
+            step!(0);
+            a = a.add(a_step);
+            b = b.add(b_stride);
+        }
+        each!(MR, i => {
+            each!(NV, j => {
+                let at = p.c.add(i * c_stride + j * V::LANES);
                 if j < NV - 1 || last == V::LANES {
                     let sum = if p.accumulate { V::load(at) + sums[i][j] } else { sums[i][j] };
                     sum.store(at);
@@ -71,8 +107,8 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
                     let sum = if p.accumulate { V::load_part(at, last) + sums[i][j] } else { sums[i][j] };
                     sum.store_part(at, last);
                 }
-            }
-        }
+            });
+        });
     }
 }
 
@@ -92,24 +128,26 @@ const fn rows<V: Vector>(nv: usize, columns: bool) -> usize {
 #[inline(always)]
 fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
     let most = rows::<V>(NV, COLUMNS);
-    let part = !p.b_padded && p.n < NV * V::LANES;
+    let kind = if p.b_packed { PACKED } else { if p.n < NV * V::LANES { PART } else { WHOLE } };
     let (start, m) = (p.a, p.m);
-    for first in (0..m).step_by(if COLUMNS { 16 } else { m.max(1) }) {
-        let mut left = if COLUMNS { 16.min(m - first) } else { m };
+    for first in (0..m).step_by(if COLUMNS { GROUP } else { m.max(1) }) {
+        let mut left = if COLUMNS { GROUP.min(m - first) } else { m };
         let mut tiles = left.div_ceil(most);
         if COLUMNS {
-            p.a = start.wrapping_add(first);
+            p.a = start.wrapping_add(first / GROUP * p.a_group);
         }
         while left > 0 {
             let height = left.div_ceil(tiles);
             macro_rules! heights {
                 ($($mr:literal)*) => {
-                    match (height, part) {
+                    match (height, kind) {
                         $(
                             // SAFETY: the caller vouches for all `m` rows; `height` are left.
-                            ($mr, false) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, false>(&p) },
+                            ($mr, PACKED) if const { $mr <= rows::<V>(NV, COLUMNS) } => unsafe { tile::<V, $mr, NV, COLUMNS, PACKED>(&p) },
                             // SAFETY: as above.
-                            ($mr, true) if $mr <= most => unsafe { tile::<V, $mr, NV, COLUMNS, true>(&p) },
+                            ($mr, WHOLE) if const { $mr <= rows::<V>(NV, COLUMNS) } => unsafe { tile::<V, $mr, NV, COLUMNS, WHOLE>(&p) },
+                            // SAFETY: as above.
+                            ($mr, PART) if const { $mr <= rows::<V>(NV, COLUMNS) } => unsafe { tile::<V, $mr, NV, COLUMNS, PART>(&p) },
                         )*
                         _ => unreachable!("a tile of {height} rows"),
                     }

@@ -10,7 +10,7 @@ use super::blocked::{Room, View};
 use crate::level::{self, Level};
 
 /// Least multiply-adds worth handing over.
-const WORK: usize = 1 << 24;
+const WORK: usize = 1 << 25;
 /// The crate copies A when B is wider.
 const WIDEST: usize = 128 * 48;
 

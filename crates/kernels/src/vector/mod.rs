@@ -72,7 +72,7 @@ pub(crate) trait Vector:
     fn split(self) -> (Self, Self);
     /// `yes` where `a > b`, else `no` (also where one is NaN).
     fn if_gt(a: Self, b: Self, yes: Self, no: Self) -> Self;
-    /// `no` where `self` is NaN, else `yes`: picks by `self == self`.
+    /// `yes` where `self` is NaN, else `no`.
     fn if_nan(self, yes: Self, no: Self) -> Self;
     fn abs(self) -> Self;
     /// Magnitude of `self`, sign of `sign`.

@@ -2,18 +2,23 @@
 //!
 //! Nothing else in the model carries information from one token to another.
 
+use crate::config::Config;
 use crate::layout::Layout;
+use crate::model::branch::{Branch, Half};
+use crate::model::linear::Linear;
+use crate::model::norm::NormAt;
 use crate::tensor::{Engine, Shape, Tensor};
 
-/// The places of one layer's matrices.
+/// One layer's attention.
 #[derive(Debug, Clone)]
 pub struct Attention {
     layer: usize,
     heads: usize,
-    cols: usize,
-    /// attn_wq, attn_wk and attn_wv stand one after the other: together they are one matrix `[3C, C]`.
-    wqkv: usize,
-    wo: usize,
+    branch: Branch,
+    wqkv: Linear,
+    /// Of each head's queries and keys.
+    qk_norm: Option<[NormAt; 2]>,
+    wo: Linear,
 }
 
 impl Attention {
@@ -21,23 +26,34 @@ impl Attention {
     ///
     /// # Panics
     /// If the layout has no such layer.
-    pub fn new(layout: &Layout, layer: usize, heads: usize) -> Attention {
-        let find = |name: &str| layout.find(&format!("layer{layer}.{name}")).expect("a layer of the layout");
-        let (wq, wo) = (find("attn_wq"), find("attn_wo"));
-        assert_eq!(find("attn_wv").range().end - wq.offset, 3 * wq.shape.len(), "q, k and v stand together");
-        Attention { layer, heads, cols: wq.shape.cols, wqkv: wq.offset, wo: wo.offset }
+    pub fn new(config: &Config, layout: &Layout, layer: usize) -> Attention {
+        let norm = |name| NormAt::new(layout, config.norm, Some(layer), name);
+        Attention {
+            layer,
+            heads: config.n_head,
+            branch: Branch::new(config, layout, layer, Half::Attn),
+            wqkv: Linear::new(layout, layer, &["attn_wq", "attn_wk", "attn_wv"]),
+            qk_norm: config.qk_norm.then(|| [norm("attn_q_norm"), norm("attn_k_norm")]),
+            wo: Linear::new(layout, layer, &["attn_wo"]),
+        }
     }
 
     /// `[T, C]` to `[T, C]`: x, and what each token has found added to it.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>) -> Tensor<'e> {
-        let (c, layer) = (self.cols, Some(self.layer));
-        let wqkv = Tensor::param(engine, self.wqkv, Shape::new(3 * c, c));
-        let wo = Tensor::param(engine, self.wo, Shape::new(c, c));
-        let qkv = x.rmsnorm().named(layer, "attn_norm").linear(wqkv);
-        let q = qkv.columns(0, c).named(layer, "q");
-        let k = qkv.columns(c, c).named(layer, "k").remember(2 * self.layer);
+        let (c, layer) = (x.shape().cols, Some(self.layer));
+        let qkv = self.wqkv.forward(engine, self.branch.enter(engine, x));
+        let [q, k] = [0, 1].map(|i| self.norm_heads(engine, qkv.columns(i * c, c), i));
+        let q = q.named(layer, "q");
+        let k = k.named(layer, "k").remember(2 * self.layer);
         let v = qkv.columns(2 * c, c).named(layer, "v").remember(2 * self.layer + 1);
         let found = q.attention(k, v, self.heads, self.layer).named(layer, "attn_found");
-        found.linear_onto(wo, x).named(layer, "stream_mid")
+        self.branch.leave(engine, &self.wo, found, x).named(layer, "stream_mid")
+    }
+
+    /// Queries (0) or keys (1), each head's normed where the settings say so.
+    fn norm_heads<'e>(&self, engine: &'e dyn Engine, x: Tensor<'e>, which: usize) -> Tensor<'e> {
+        let Some(norms) = &self.qk_norm else { return x };
+        let Shape { cols, .. } = x.shape();
+        norms[which].forward(engine, x.reshape(cols / self.heads)).reshape(cols)
     }
 }

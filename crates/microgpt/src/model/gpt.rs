@@ -3,7 +3,9 @@
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::layout::Layout;
-use crate::model::layer::Layer;
+use crate::model::layer::{Layer, Whole};
+use crate::model::norm::NormAt;
+use crate::norm::Norm;
 use crate::tensor::{Engine, Op, Shape, Tensor};
 
 /// A GPT: what stands where in the flat slice of parameters, and what is computed with it.
@@ -11,31 +13,61 @@ use crate::tensor::{Engine, Op, Shape, Tensor};
 pub struct Gpt {
     /// Names and places of all parameters.
     pub layout: Layout,
+    wte: (usize, Shape),
+    wpe: (usize, Shape),
+    lm_head: (usize, Shape),
+    /// Token and position are normed as [`Tensor::embed`] does it; else by this, if by anything.
+    embed: bool,
+    embd_norm: Option<NormAt>,
+    dropout: f64,
     layers: Vec<Layer>,
-    /// What an engine needs to know that computes all of it in one go.
-    op: Op,
+    final_norm: Option<NormAt>,
+    /// What an engine needs to know that computes all of the common model in one go.
+    whole: Option<Op>,
+}
+
+/// The whole model as one operation, if all its layers are common and stand one after the other.
+fn whole(tables: [(usize, Shape); 3], layers: &[Layer]) -> Option<Op> {
+    let small = |n: usize| u32::try_from(n).ok();
+    let first = layers.first()?.whole?;
+    let (vocab, positions) = (tables[0].1, small(tables[1].1.rows)?);
+    let (outputs, channels) = (small(vocab.rows)?, small(vocab.cols)?);
+    let each = (4 * channels + 2 * first.hidden) * channels;
+    let in_turn = |(i, layer): (usize, &Layer)| {
+        layer.whole.is_some_and(|whole| whole.offset as usize == first.offset as usize + i * each as usize)
+    };
+    let Whole { offset: layers_at, hidden, heads, f } = first;
+    let tables = [small(tables[0].0)?, small(tables[1].0)?, small(tables[2].0)?];
+    let count = small(layers.len())?;
+    let op = Op::Model { tables, positions, outputs, layers_at, layers: count, channels, hidden, heads, f };
+    layers.iter().enumerate().all(in_turn).then_some(op)
 }
 
 impl Gpt {
     /// The model of these settings over an alphabet of `vocab_size` tokens.
-    ///
-    /// # Panics
-    /// If there is no layer, or there are 2^32 parameters.
     pub fn new(config: &Config, vocab_size: usize) -> Gpt {
         let layout = Layout::new(config, vocab_size);
+        let find = |name: &str| {
+            let matrix = layout.find(name).expect("a matrix of the layout");
+            (matrix.offset, matrix.shape)
+        };
+        let norm = |name| NormAt::new(&layout, config.norm, None, name);
         let layers: Vec<Layer> = (0..config.n_layer).map(|i| Layer::new(config, &layout, i)).collect();
-        let small = |n: usize| u32::try_from(n).expect("a place below 2^32");
-        let [tokens, places, head] = [0, 1, 2].map(|i| small(layout.matrices()[i].offset));
-        let &Layer { offset, hidden, heads, f, .. } = &layers[0];
-        let [positions, outputs, channels, count] =
-            [config.block_size, vocab_size, config.n_embd, layers.len()].map(small);
-        let layer_len = (layout.len() - offset as usize) / layers.len();
-        let in_turn = |(i, layer): (usize, &Layer)| layer.offset as usize == offset as usize + i * layer_len;
-        assert!(layers.iter().enumerate().all(in_turn), "layers stand one after the other, and last");
-        let (layers_at, tables) = (offset, [tokens, places, head]);
-        let op =
-            Op::Model { tables, positions, outputs, layers_at, layers: count, channels, hidden, heads, f };
-        Gpt { layout, layers, op }
+        let [wte, wpe, lm_head] = ["wte", "wpe", if config.tied { "wte" } else { "lm_head" }].map(find);
+        let embed = config.embd_norm && config.norm == Norm::RmsNorm;
+        let common = embed && config.dropout == 0.0 && !config.final_norm;
+        Gpt {
+            wte,
+            wpe,
+            lm_head,
+            embed,
+            embd_norm: config.embd_norm.then(|| norm("embd_norm")),
+            dropout: config.dropout,
+            whole: if common { whole([wte, wpe, lm_head], &layers) } else { None },
+            layers,
+            final_norm: config.final_norm.then(|| norm("final_norm")),
+            layout,
+        }
     }
 
     /// How many memories decoding needs: the keys and the values of each layer.
@@ -45,33 +77,45 @@ impl Gpt {
 
     /// V: how many tokens there are.
     pub fn vocab_size(&self) -> usize {
-        self.layout.matrices()[0].shape.rows
+        self.wte.1.rows
     }
 
     /// C: how many numbers describe a token.
     pub fn n_embd(&self) -> usize {
-        self.layout.matrices()[0].shape.cols
+        self.wte.1.cols
     }
 
     /// How many positions there are.
     pub fn block_size(&self) -> usize {
-        self.layout.matrices()[1].shape.rows
+        self.wpe.1.rows
     }
 
     /// The logits of each row's next token, `[T, V]`.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
-        let shape = Shape::new(batch.rows(), self.vocab_size());
-        Tensor::from_params(engine, self.op, shape, || {
-            let [wte, wpe, lm_head] = [0, 1, 2].map(|i| {
-                let matrix = &self.layout.matrices()[i];
-                Tensor::param(engine, matrix.offset, Shape::new(matrix.shape.rows, matrix.shape.cols))
-            });
-            let mut x = wte.embed(wpe, batch.rows());
+        let definition = || {
+            let [wte, wpe, lm_head] = [self.wte, self.wpe, self.lm_head]
+                .map(|(offset, shape)| Tensor::param(engine, offset, shape));
+            let mut x = if self.embed {
+                wte.embed(wpe, batch.rows())
+            } else {
+                let [what, place] = wte.what_and_place(wpe, batch.rows());
+                let sum = what + place;
+                self.embd_norm.as_ref().map_or(sum, |norm| norm.forward(engine, sum)).named(None, "embedded")
+            };
+            x = x.dropout(self.dropout, 0);
             for layer in &self.layers {
                 x = layer.forward(engine, x);
             }
+            if let Some(norm) = &self.final_norm {
+                x = norm.forward(engine, x);
+            }
             x.linear(lm_head)
-        })
-        .named(None, "logits")
+        };
+        let shape = Shape::new(batch.rows(), self.vocab_size());
+        let logits = match self.whole {
+            Some(op) => Tensor::from_params(engine, op, shape, definition),
+            None => definition(),
+        };
+        logits.named(None, "logits")
     }
 }

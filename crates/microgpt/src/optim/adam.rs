@@ -1,49 +1,40 @@
 //! Adam: a parameter moves against its mean gradient, measured in gradients of its usual size.
 //!
-//! Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2014).
+//! ```text
+//! m = beta1 m + (1 - beta1) g
+//! v = beta2 v + (1 - beta2) g^2
+//! w = w - lr m' / (sqrt(v') + eps)        m' = m / (1 - beta1^s), v' = v / (1 - beta2^s) in step s = 1, 2, ...
+//! ```
+//!
+//! m' and v' are m and v without the zeros that they began with. Kingma and Ba, "Adam: A Method for Stochastic
+//! Optimization" (2014). Weight decay can come in two ways:
+//!
+//! - `adam`: with the gradient, g + decay w, and then it is measured like a gradient;
+//! - `adamw`: by itself, w (1 - lr decay): every weight shrinks by the same part. Loshchilov and Hutter, "Decoupled Weight
+//!   Decay Regularization" (2017).
 
-use crate::config::Config;
+use super::{Now, Part};
 use crate::real::{AdamStep, Real, pow};
 
-/// m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m' / (sqrt(v') + eps), where m' and v' are m and v without
-/// the zeros that they began with.
-#[derive(Debug, Clone)]
-pub struct Adam<R> {
-    /// The running mean of each parameter's gradient.
-    pub m: Vec<R>,
-    /// The running mean of its square.
-    pub v: Vec<R>,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+/// A step of Adam.
+pub fn step<R: Real>(now: Now<'_>, part: Part<'_, R>) {
+    if part.decay > 0.0 {
+        R::axpy(part.grads, part.decay, part.params);
+    }
+    step_decoupled(now, Part { decay: 0.0, ..part });
 }
 
-impl<R: Real> Adam<R> {
-    /// For `len` parameters.
-    pub fn new(config: &Config, len: usize) -> Adam<R> {
-        let zeros = vec![R::default(); len];
-        Adam { m: zeros.clone(), v: zeros, beta1: config.beta1, beta2: config.beta2, eps: config.eps }
-    }
-
-    /// Step `step` (from 0) at learning rate `lr`.
-    ///
-    /// # Panics
-    /// If there are not as many parameters and gradients as before.
-    pub fn step(&mut self, params: &mut [R], grads: &[R], step: usize, lr: f64) {
-        assert!(
-            params.len() == self.m.len() && grads.len() == self.m.len(),
-            "Adam: {} parameters",
-            params.len()
-        );
-        let correction = |beta| 1.0 - pow(beta, step as f64 + 1.0);
-        let step = AdamStep {
-            lr,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            eps: self.eps,
-            correction1: correction(self.beta1),
-            correction2: correction(self.beta2),
-        };
-        R::adam(&step, params, grads, &mut self.m, &mut self.v);
-    }
+/// A step of AdamW.
+pub fn step_decoupled<R: Real>(Now { config, step, lr }: Now<'_>, part: Part<'_, R>) {
+    let correction = |beta| 1.0 - pow(beta, step as f64 + 1.0);
+    let step = AdamStep {
+        lr,
+        beta1: config.beta1,
+        beta2: config.beta2,
+        eps: config.eps,
+        correction1: correction(config.beta1),
+        correction2: correction(config.beta2),
+        decay: part.decay,
+    };
+    R::adam(&step, part.params, part.grads, part.mean, part.square);
 }

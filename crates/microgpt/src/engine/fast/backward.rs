@@ -4,7 +4,7 @@ use super::forward::kernel_of;
 use super::{Place, Stored, Tape};
 use crate::tensor::{Id, Op};
 use microgpt_kernels::layer::embed;
-use microgpt_kernels::{activation, attention, matmul, norm, slices};
+use microgpt_kernels::{activation, attention, formula, matmul, norm, slices};
 
 impl Tape {
     pub(super) fn backward(&mut self, loss: Id) {
@@ -52,11 +52,29 @@ impl Tape {
         self.tensors[id.0 as usize].touched = true;
     }
 
+    /// Is there something in the gradients of these to add to, or are they to be replaced? They are where they make up
+    /// the whole of one tensor to which nothing was handed yet; else what was not touched becomes 0.
+    fn touch_all<const N: usize>(&mut self, parts: [Id; N]) -> bool {
+        let owner = self.owner(parts[0]);
+        let all = self.get(owner);
+        let mut columns = parts.map(|id| (self.get(id).start, self.get(id).shape.cols));
+        columns.sort_unstable();
+        let end =
+            columns.iter().fold(all.start, |end, &(start, cols)| if start == end { end + cols } else { 0 });
+        let whole = end == all.start + all.shape.cols && parts.iter().all(|&id| self.owner(id) == owner);
+        if whole && !self.touch(owner) {
+            parts.into_iter().for_each(|id| _ = self.touch(id));
+            return false;
+        }
+        parts.into_iter().for_each(|id| self.ready(id));
+        true
+    }
+
     /// dx (+)= dy.
     fn pass(&mut self, x: Id, y: &Stored) {
         let to = self.get(x);
         if to.place == Place::Params {
-            return slices::add_into(&mut self.param_grads[to.all()], &self.grads[y.all()]);
+            return slices::add_into(self.param_grads.at(to.all()), &self.grads[y.all()]);
         }
         let add = self.touch(x);
         let (before, dy) = self.grads.split_at_mut(y.start);
@@ -64,13 +82,13 @@ impl Tape {
         if add { slices::add_into(dx, dy) } else { dx.copy_from_slice(dy) }
     }
 
-    fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
+    pub(super) fn linear_back(&mut self, y: &Stored, x: Id, w: Id) {
         let (w, input) = (self.get(w), self.get(x));
         assert_eq!(w.place, Place::Params, "linear: weights are parameters");
         assert_eq!(input.place, Place::Step, "linear: the input is a tensor of this step");
         let (t, i, o) = (y.shape.rows, input.shape.cols, y.shape.cols);
         matmul::linear_dw(
-            &mut self.param_grads[w.all()],
+            self.param_grads.at(w.all()),
             &self.grads[y.all()],
             &self.values[input.all()],
             t,
@@ -101,13 +119,13 @@ impl Tape {
                 let w = self.get(w);
                 assert_eq!(w.place, Place::Params, "gather: a table of parameters");
                 for (r, &row) in by.of(&self.batch).iter().enumerate() {
-                    slices::add_into(&mut self.param_grads[w.row(row as usize)], &self.grads[y.row(r)]);
+                    slices::add_into(self.param_grads.at(w.row(row as usize)), &self.grads[y.row(r)]);
                 }
             }
             Op::Embed { tokens, places } => {
                 let (what, place) = (self.get(tokens), self.get(places));
                 embed::backward(
-                    &mut self.param_grads,
+                    self.param_grads.with([what.all(), place.all()]),
                     [what.all(), place.all()],
                     &self.grads[y.all()],
                     &self.values[y.all()],
@@ -117,16 +135,33 @@ impl Tape {
                 );
             }
             Op::Layer { .. } => self.layer_back(y),
-            Op::Add(a, b) => {
+            Op::Add(a, b) if self.get(b).shape == y.shape => {
                 self.pass(a, &y);
                 self.pass(b, &y);
             }
             Op::Activate { x, f } => {
-                self.ready(x);
+                let add = self.touch_all([x]);
                 let x = self.get(x).all();
                 let (before, dy) = self.grads.split_at_mut(y.start);
                 let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
-                activation::backward(kernel_of(f), dx, dy, &self.values[x]);
+                match kernel_of(f) {
+                    Some(kernel) => activation::backward(kernel, dx, dy, &self.values[x], add),
+                    None => {
+                        if !add {
+                            dx.fill(0.0);
+                        }
+                        formula::backward(&f.formula().slopes, dx, &mut [], dy, &self.values[x], &[]);
+                    }
+                }
+            }
+            Op::Gate { x, g, f } => {
+                self.ready(x);
+                self.ready(g);
+                let (x, g) = (self.get(x).all(), self.get(g).all());
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                let dy = &dy[..y.shape.len()];
+                let [dx, dg] = before.get_disjoint_mut([x.clone(), g.clone()]).expect("two tensors");
+                formula::backward(&f.formula().slopes, dx, dg, dy, &self.values[x], &self.values[g]);
             }
             Op::Linear { x, w } if self.narrow_linear_back(&y, x, w) => {}
             Op::Linear { x, w } => self.linear_back(&y, x, w),
@@ -134,15 +169,37 @@ impl Tape {
                 self.linear_back(&y, x, w);
                 self.pass(onto, &y);
             }
-            Op::RmsNorm(x) => {
+            Op::LinearBias { .. }
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. } => {
+                self.with_rows_back(&y);
+            }
+            Op::Dropout { x, rate, place } => self.dropout_back(&y, x, rate, place),
+            Op::Affine { x, scale, .. } => {
                 self.ready(x);
                 let x = self.get(x).all();
                 let (before, dy) = self.grads.split_at_mut(y.start);
+                slices::axpy(&mut before[x], scale as f32, &dy[..y.shape.len()]);
+            }
+            Op::Reshape(x) => {
+                self.ready(x);
+                let x = self.get(x);
+                let (before, dy) = self.grads.split_at_mut(y.start);
+                for (r, dy) in dy[..y.shape.len()].chunks_exact(x.shape.cols).enumerate() {
+                    slices::add_into(&mut before[x.row(r)], dy);
+                }
+            }
+            Op::RmsNorm(x) => {
+                let add = self.touch_all([x]);
+                let x = self.get(x).all();
+                let (before, dy) = self.grads.split_at_mut(y.start);
                 let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
-                norm::rmsnorm_backward(dx, dy, &self.values[x], &self.values[y.kept..y.kept + t], t, c);
+                let inverse = &self.values[y.kept..y.kept + t];
+                norm::rmsnorm_backward(dx, dy, &self.values[x], inverse, t, c, add);
             }
             Op::Attention { q, k, v, heads } => {
-                [q, k, v].into_iter().for_each(|id| self.ready(id));
+                let add = self.touch_all([q, k, v]);
                 let tables = [q, k, v].map(|id| self.get(id));
                 let rows =
                     |s: Stored| attention::Rows { data: &self.values, offset: s.start, stride: s.stride };
@@ -154,7 +211,7 @@ impl Tape {
                 let (grads, dout) = self.grads.split_at_mut(y.start);
                 let dout = &dout[..y.shape.len()];
                 let (out, saved) = (&self.values[y.all()], &self.values[y.kept..y.kept + saved]);
-                attention::backward(grads, places, dout, out, saved, &inputs);
+                attention::backward(grads, places, dout, out, saved, &inputs, add);
             }
             _ => self.primitive_back(y),
         }

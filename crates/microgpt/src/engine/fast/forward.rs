@@ -1,10 +1,10 @@
 //! What has a kernel, forwards; the rest is in `primitives`.
 
 use super::{Place, Stored, Tape};
-use crate::activation::Activation;
+use crate::activation::{Activation, Named};
 use crate::tensor::{Id, Index, Op};
 use microgpt_kernels::layer::embed;
-use microgpt_kernels::{activation, attention, cross_entropy, matmul, norm, slices};
+use microgpt_kernels::{activation, attention, cross_entropy, formula, matmul, norm, slices};
 
 /// What an operation may read: everything that stands before its own numbers.
 pub(super) struct Before<'a> {
@@ -46,11 +46,16 @@ impl<'a> Before<'a> {
     }
 }
 
-/// The kernel's name for it.
-pub(super) fn kernel_of(f: Activation) -> activation::Activation {
-    match f {
-        Activation::SquaredRelu => activation::Activation::SquaredRelu,
-        Activation::Relu => activation::Activation::Relu,
+/// The kernel of its own that a function has, if it has one.
+pub(super) fn kernel_of(f: Activation) -> Option<activation::Activation> {
+    let Activation::Named(named) = f else { return None };
+    match named {
+        Named::SquaredRelu => Some(activation::Activation::SquaredRelu),
+        Named::Relu => Some(activation::Activation::Relu),
+        Named::GeluTanh => Some(activation::Activation::Gelu),
+        Named::Silu => Some(activation::Activation::Silu),
+        Named::Tanh => Some(activation::Activation::Tanh),
+        _ => None,
     }
 }
 
@@ -88,14 +93,21 @@ impl Tape {
                 }
                 self.batch = batch;
             }
-            Op::Add(a, b) => {
+            Op::Add(a, b) if self.get(b).shape == y.shape => {
                 let (before, out, _) = self.split(y);
                 out.copy_from_slice(before.all(a));
                 slices::add_into(out, before.all(b));
             }
             Op::Activate { x, f } => {
                 let (before, out, _) = self.split(y);
-                activation::forward(kernel_of(f), out, before.all(x));
+                match kernel_of(f) {
+                    Some(kernel) => activation::forward(kernel, out, before.all(x)),
+                    None => formula::forward(&f.formula().program, out, before.all(x), &[]),
+                }
+            }
+            Op::Gate { x, g, f } => {
+                let (before, out, _) = self.split(y);
+                formula::forward(&f.formula().program, out, before.all(x), before.all(g));
             }
             Op::Linear { x, w } if self.narrow_linear(y, x, w) => {}
             Op::Linear { x, w } => {
@@ -106,6 +118,24 @@ impl Tape {
                 let (before, out, _) = self.split(y);
                 out.copy_from_slice(before.all(onto));
                 matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, true);
+            }
+            Op::LinearBias { .. }
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. } => {
+                self.with_rows(y);
+            }
+            Op::Dropout { x, rate, place } => self.dropout(y, x, rate, place),
+            Op::Affine { x, scale, shift } => {
+                let (before, out, _) = self.split(y);
+                slices::affine(out, before.all(x), scale as f32, shift as f32);
+            }
+            Op::Reshape(x) => {
+                let (before, out, _) = self.split(y);
+                let width = before.get(x).shape.cols;
+                for (r, out) in out.chunks_exact_mut(width).enumerate() {
+                    out.copy_from_slice(before.row(x, r));
+                }
             }
             Op::RmsNorm(x) => {
                 let (before, out, inverse) = self.split(y);

@@ -7,12 +7,12 @@ use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::layer::head;
 use microgpt_kernels::{attention, layer};
 
-/// The kernel's name for the layer that `op` is (or has), over rows of `channels`.
-pub(super) fn kernel(op: Op, channels: usize) -> layer::Layer {
+/// The kernel's name for the layer that `op` is (or has), over rows of `channels`, if its activation has one.
+pub(super) fn kernel(op: Op, channels: usize) -> Option<layer::Layer> {
     match op {
         Op::Layer { hidden, heads, f, .. } | Op::Model { hidden, heads, f, .. } => {
             let (heads, hidden) = (heads as usize, hidden as usize);
-            layer::Layer { channels, heads, hidden, activation: kernel_of(f) }
+            kernel_of(f).map(|activation| layer::Layer { channels, heads, hidden, activation })
         }
         _ => unreachable!("{op:?} is no layer"),
     }
@@ -77,7 +77,7 @@ impl Tape {
             &head,
             &mut before[x.all()],
             add,
-            &mut self.param_grads[w.all()],
+            self.param_grads.at(w.all()),
             &dy[..y.shape.len()],
             &self.values[x.all()],
             &self.params[w.all()],
@@ -88,22 +88,26 @@ impl Tape {
     pub(super) fn fuses(&self, op: Op) -> bool {
         self.fuse
             && match op {
-                Op::Layer { x, .. } => kernel(op, self.get(x).shape.cols).fits(&self.segments),
+                Op::Layer { x, .. } => {
+                    kernel(op, self.get(x).shape.cols).is_some_and(|layer| layer.fits(&self.segments))
+                }
                 Op::Embed { tokens, .. } => layer::embed::fits(self.get(tokens).shape.cols),
-                Op::Model { .. } => self.batch.decoding && model::decoder(op).fits(&self.segments),
+                Op::Model { .. } => {
+                    self.batch.decoding && model::decoder(op).is_some_and(|model| model.fits(&self.segments))
+                }
                 _ => true,
             }
     }
 
     pub(super) fn layer_kept_len(&self, op: Op, shape: Shape) -> usize {
-        let layer = kernel(op, shape.cols);
+        let layer = kernel(op, shape.cols).expect("a layer with a kernel");
         // The way back writes its notes where the gradients of what is kept would be.
         layer.kept_len(shape.rows, &self.segments).max(layer.scratch_len())
     }
 
     pub(super) fn layer(&mut self, y: &Stored) {
         let Op::Layer { x, offset, slot, .. } = y.op else { unreachable!("{:?}", y.op) };
-        let layer = kernel(y.op, y.shape.cols);
+        let layer = kernel(y.op, y.shape.cols).expect("a layer with a kernel");
         let (x, offset, slot) = (self.get(x), offset as usize, slot as usize);
         assert_eq!(x.place, Place::Step, "layer: a tensor of this step");
         let weights = offset..offset + layer.weights_len();
@@ -130,7 +134,7 @@ impl Tape {
 
     pub(super) fn layer_back(&mut self, y: Stored) {
         let Op::Layer { x, offset, .. } = y.op else { unreachable!("{:?}", y.op) };
-        let layer = kernel(y.op, y.shape.cols);
+        let layer = kernel(y.op, y.shape.cols).expect("a layer with a kernel");
         let weights = offset as usize..offset as usize + layer.weights_len();
         let add = self.touch(x);
         let x = self.get(x);
@@ -141,7 +145,7 @@ impl Tape {
             &layer,
             &mut before[x.all()],
             add,
-            &mut self.param_grads[weights.clone()],
+            self.param_grads.at(weights.clone()),
             &dout[..y.shape.len()],
             &self.params[weights],
             &self.values[y.kept..y.kept + kept_len],

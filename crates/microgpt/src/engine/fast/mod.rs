@@ -14,7 +14,9 @@ mod backward;
 mod forward;
 mod layer;
 mod model;
+mod norms;
 mod primitives;
+mod sums;
 
 /// The fast engine.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct Fast {
 #[derive(Debug, Default)]
 struct Tape {
     params: Buffer,
-    param_grads: Buffer,
+    param_grads: sums::Sums,
     /// Those of earlier parts of the batch.
     aside: Vec<Buffer>,
     packed: layer::Packed,
@@ -42,6 +44,7 @@ struct Tape {
     /// Names, in the order in which they were given: the last that a tensor got is its own.
     labels: Vec<(Id, Label)>,
     batch: Batch,
+    chance: Option<u64>,
     segments: Vec<attention::Segment>,
     fuse: bool,
     clock: Clock,
@@ -74,6 +77,11 @@ impl Stored {
         self.start + row * self.stride + col
     }
 
+    /// As `at`, where one row may stand for all rows, and one column for all columns.
+    fn spread(&self, row: usize, col: usize) -> usize {
+        self.at(if self.shape.rows > 1 { row } else { 0 }, if self.shape.cols > 1 { col } else { 0 })
+    }
+
     fn row(&self, row: usize) -> std::ops::Range<usize> {
         let start = self.start + row * self.stride;
         start..start + self.shape.cols
@@ -92,7 +100,7 @@ const LINE: usize = 16;
 impl Fast {
     /// An engine with these parameters.
     pub fn new(params: Vec<f32>) -> Fast {
-        let (params, param_grads) = (Buffer::from(&params[..]), Buffer::zeros(params.len()));
+        let (params, param_grads) = (Buffer::from(&params[..]), sums::Sums::zeros(params.len()));
         Fast { tape: RefCell::new(Tape { params, param_grads, fuse: true, ..Tape::default() }) }
     }
 
@@ -125,6 +133,10 @@ impl Engine for Fast {
 
     fn loss_rows(&self) -> usize {
         self.tape.borrow().batch.loss_rows
+    }
+
+    fn chance(&self) -> Option<u64> {
+        self.tape.borrow().chance
     }
 
     fn memory_rows(&self) -> Option<usize> {
@@ -167,9 +179,11 @@ impl Engine for Fast {
         if stored.place == Place::Step && !tape.get(tape.owner(tensor)).touched {
             return vec![0.0; stored.shape.len()];
         }
-        let grads = if stored.place == Place::Params { &tape.param_grads } else { &tape.grads };
         // Before the first way back there are none, which is as good as 0.
-        let number = |i| grads.get(i).map_or(0.0, |&g| f64::from(g));
+        let number = |i| match stored.place {
+            Place::Params => f64::from(tape.param_grads.number(i)),
+            _ => tape.grads.get(i).map_or(0.0, |&g| f64::from(g)),
+        };
         (0..stored.shape.rows).flat_map(|row| stored.row(row)).map(number).collect()
     }
 
@@ -191,9 +205,10 @@ impl Learner<f32> for Fast {
         tape.labels.clear();
         tape.used = 0;
         if !batch.decoding {
-            tape.param_grads.fill(0.0);
+            tape.param_grads.clear();
         }
         tape.batch.clone_from(batch);
+        tape.chance = None;
         tape.segments.clear();
         tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
             q_start: s.start,
@@ -202,6 +217,10 @@ impl Learner<f32> for Fast {
             past: s.past,
         }));
         tape.clock.skip();
+    }
+
+    fn leave_to(&mut self, chance: u64) {
+        self.tape.get_mut().chance = Some(chance);
     }
 
     fn backward(&mut self, loss: Id) {
@@ -216,7 +235,7 @@ impl Learner<f32> for Fast {
         let tape = self.tape.get_mut();
         // The weights are about to change.
         tape.packed.forget();
-        (&mut tape.params, &mut tape.param_grads)
+        (&mut tape.params, tape.param_grads.all())
     }
 
     fn put_aside(&mut self, i: usize) {
@@ -225,12 +244,12 @@ impl Learner<f32> for Fast {
             let len = tape.params.len();
             tape.aside.push(Buffer::zeros(len));
         }
-        std::mem::swap(&mut tape.param_grads, &mut tape.aside[i]);
+        tape.param_grads.swap(&mut tape.aside[i]);
     }
 
     fn add_aside(&mut self, i: usize) {
         let tape = self.tape.get_mut();
-        slices::add_into(&mut tape.param_grads, &tape.aside[i]);
+        slices::add_into(tape.param_grads.all(), &tape.aside[i]);
     }
 
     fn watch(&mut self, now: fn() -> u64) {
@@ -310,9 +329,11 @@ impl Tape {
     /// How many numbers the kernel of this operation keeps for the way back.
     fn kept_len(&self, op: Op, shape: Shape) -> usize {
         match op {
-            Op::RmsNorm(_) | Op::Embed { .. } => shape.rows,
+            Op::RmsNorm(_) | Op::RmsNormGain { .. } | Op::Embed { .. } => shape.rows,
+            Op::LayerNorm { .. } => 2 * shape.rows,
+            Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
-            Op::Model { .. } => model::decoder(op).scratch_len(),
+            Op::Model { .. } => model::decoder(op).map_or(0, |model| model.scratch_len()),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
             _ => 0,

@@ -6,13 +6,13 @@ use crate::tensor::Op;
 use microgpt_kernels::attention::Place;
 use microgpt_kernels::layer::{Memory, decode};
 
-/// The kernel's name for the model that `op` is.
-pub(super) fn decoder(op: Op) -> decode::Model {
+/// The kernel's name for the model that `op` is, if its activation has one.
+pub(super) fn decoder(op: Op) -> Option<decode::Model> {
     let Op::Model { positions, outputs, layers, channels, .. } = op else {
         unreachable!("{op:?} is no model")
     };
     let [positions, outputs, layers, channels] = [positions, outputs, layers, channels].map(|n| n as usize);
-    decode::Model { layer: kernel(op, channels), layers, outputs, positions }
+    kernel(op, channels).map(|layer| decode::Model { layer, layers, outputs, positions })
 }
 
 impl Tape {
@@ -20,7 +20,7 @@ impl Tape {
         let Op::Model { tables: [tokens, places, head], layers_at, .. } = y.op else {
             unreachable!("{:?}", y.op)
         };
-        let model = decoder(y.op);
+        let model = decoder(y.op).expect("a model that has a kernel");
         let (c, layers) = (model.layer.channels, model.layers * model.layer.weights_len());
         let params = &self.params;
         let matrix = |offset: u32, len: usize| &params[offset as usize..offset as usize + len];

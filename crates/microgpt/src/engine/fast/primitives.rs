@@ -14,6 +14,42 @@ impl Tape {
         }
     }
 
+    /// f(a, b), where b may be one row or column, of this step or of the parameters.
+    fn spread(&mut self, y: Stored, a: Id, b: Id, f: impl Fn(f32, f32) -> f32) {
+        let (a, b) = (self.step(a), self.get(b));
+        let (before, out) = self.values.split_at_mut(y.start);
+        let others = if b.place == Place::Params { &*self.params } else { &*before };
+        for r in 0..y.shape.rows {
+            for c in 0..y.shape.cols {
+                out[r * y.stride + c] = f(before[a.at(r, c)], others[b.spread(r, c)]);
+            }
+        }
+    }
+
+    /// The way back of `spread`; `local` is how fast f changes with a and with b.
+    fn spread_back(&mut self, y: Stored, a: Id, b: Id, local: impl Fn(f32, f32) -> (f32, f32)) {
+        self.ready(a);
+        let (a, of_params) = (self.step(a), self.get(b).place == Place::Params);
+        if !of_params {
+            self.ready(b);
+        }
+        let b = self.get(b);
+        let others = if of_params { &*self.params } else { &*self.values };
+        let (before, after) = self.grads.split_at_mut(y.start);
+        for r in 0..y.shape.rows {
+            for c in 0..y.shape.cols {
+                let (i, j, g) = (a.at(r, c), b.spread(r, c), after[r * y.stride + c]);
+                let (da, db) = local(self.values[i], others[j]);
+                before[i] += da * g;
+                if of_params {
+                    self.param_grads[j] += db * g;
+                } else {
+                    before[j] += db * g;
+                }
+            }
+        }
+    }
+
     /// The place of a tensor of this step.
     fn step(&self, id: Id) -> Stored {
         let stored = self.get(id);
@@ -29,19 +65,12 @@ impl Tape {
                     self.values[y.start + r] = self.values[x.row(r)][by.of(&self.batch)[r] as usize];
                 }
             }
-            Op::Mul(a, b) => {
-                let (a, b) = (self.step(a), self.step(b));
-                let wide = b.shape.cols > 1;
-                self.each(y, |x, r, c| x[a.at(r, c)] * x[b.at(r, if wide { c } else { 0 })]);
-            }
+            Op::Add(a, b) => self.spread(y, a, b, |a, b| a + b),
+            Op::Mul(a, b) => self.spread(y, a, b, |a, b| a * b),
             Op::Div(a, b) => {
                 let (a, b) = (self.step(a), self.step(b));
                 let wide = b.shape.cols > 1;
                 self.each(y, |x, r, c| x[a.at(r, c)] / x[b.at(r, if wide { c } else { 0 })]);
-            }
-            Op::Affine { x, scale, shift } => {
-                let x = self.step(x);
-                self.each(y, |values, r, c| values[x.at(r, c)] * scale as f32 + shift as f32);
             }
             Op::Pow { x, exponent } => {
                 let x = self.step(x);
@@ -54,6 +83,10 @@ impl Tape {
             Op::Ln(x) => {
                 let x = self.step(x);
                 self.each(y, |values, r, c| values[x.at(r, c)].ln());
+            }
+            Op::Tanh(x) => {
+                let x = self.step(x);
+                self.each(y, |values, r, c| values[x.at(r, c)].tanh());
             }
             Op::OffMax(x) => {
                 let x = self.step(x);
@@ -132,16 +165,8 @@ impl Tape {
                     self.grads[x.at(r, by.of(&self.batch)[r] as usize)] += self.grads[y.start + r];
                 }
             }
-            Op::Mul(a, b) => {
-                [a, b].into_iter().for_each(|id| self.ready(id));
-                let (a, b) = (self.step(a), self.step(b));
-                let wide = b.shape.cols > 1;
-                self.each_back(y, |values, grads, r, c, g| {
-                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
-                    grads[a] += values[b] * g;
-                    grads[b] += values[a] * g;
-                });
-            }
+            Op::Add(a, b) => self.spread_back(y, a, b, |_, _| (1.0, 1.0)),
+            Op::Mul(a, b) => self.spread_back(y, a, b, |a, b| (b, a)),
             Op::Div(a, b) => {
                 [a, b].into_iter().for_each(|id| self.ready(id));
                 let (a, b) = (self.step(a), self.step(b));
@@ -151,11 +176,6 @@ impl Tape {
                     grads[a] += g / values[b];
                     grads[b] -= g * values[a] / (values[b] * values[b]);
                 });
-            }
-            Op::Affine { x, scale, .. } => {
-                self.ready(x);
-                let x = self.step(x);
-                self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += scale as f32 * g);
             }
             Op::Pow { x, exponent } => {
                 self.ready(x);
@@ -173,6 +193,13 @@ impl Tape {
                 self.ready(x);
                 let x = self.step(x);
                 self.each_back(y, |values, grads, r, c, g| grads[x.at(r, c)] += g / values[x.at(r, c)]);
+            }
+            Op::Tanh(x) => {
+                self.ready(x);
+                let x = self.step(x);
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += (1.0 - values[y.at(r, c)] * values[y.at(r, c)]) * g;
+                });
             }
             Op::OffMax(x) => {
                 self.ready(x);

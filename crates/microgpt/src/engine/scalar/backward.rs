@@ -45,14 +45,13 @@ impl Tape {
                 let (a, b) = (self.get(a), self.get(b));
                 self.each_back(y, |_, grads, r, c, g| {
                     grads[a.at(r, c)] += g;
-                    grads[b.at(r, c)] += g;
+                    grads[b.spread(r, c)] += g;
                 });
             }
             Op::Mul(a, b) => {
                 let (a, b) = (self.get(a), self.get(b));
-                let wide = b.shape.cols > 1;
                 self.each_back(y, |values, grads, r, c, g| {
-                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
+                    let (a, b) = (a.at(r, c), b.spread(r, c));
                     grads[a] += values[b] * g;
                     grads[b] += values[a] * g;
                 });
@@ -94,11 +93,41 @@ impl Tape {
                     grads[x.at(r, c)] += (1.0 / values[x.at(r, c)]) * g
                 });
             }
+            Op::Tanh(x) => {
+                let x = self.get(x);
+                self.each_back(y, |values, grads, r, c, g| {
+                    grads[x.at(r, c)] += (1.0 - values[y.at(r, c)] * values[y.at(r, c)]) * g;
+                });
+            }
+            Op::Reshape(x) => {
+                let x = self.get(x);
+                let cols = x.shape.cols;
+                for i in (0..y.shape.len()).rev() {
+                    self.grads[x.at(i / cols, i % cols)] += self.grads[y.start + i];
+                }
+            }
+            Op::Dropout { x, rate, place } => {
+                let x = self.get(x);
+                let factors = self.dropped(y, rate, place);
+                self.each_back(y, |_, grads, r, c, g| {
+                    grads[x.at(r, c)] += factors[r * y.shape.cols + c] * g;
+                });
+            }
             Op::Activate { x, f } => {
                 let x = self.get(x);
                 let part = if fault == Some(Fault::Derivative) { 0.5 } else { 1.0 };
                 self.each_back(y, |values, grads, r, c, g| {
                     grads[x.at(r, c)] += part * f.derivative(values[x.at(r, c)]) * g;
+                });
+            }
+            Op::Gate { x, g: gate, f } => {
+                let (x, gate, f) = (self.get(x), self.get(gate), f.formula());
+                let part = if fault == Some(Fault::Derivative) { 0.5 } else { 1.0 };
+                self.each_back(y, |values, grads, r, c, g| {
+                    let (to_x, to_gate) = (x.at(r, c), gate.at(r, c));
+                    let (x, gate) = (values[to_x], values[to_gate]);
+                    grads[to_x] += part * f.slope(x, gate) * g;
+                    grads[to_gate] += part * f.gate_slope(x, gate) * g;
                 });
             }
             Op::OffMax(x) => {
@@ -173,7 +202,11 @@ impl Tape {
             }
             Op::Embed { .. }
             | Op::LinearOnto { .. }
+            | Op::LinearBias { .. }
             | Op::RmsNorm(_)
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. }
             | Op::Attention { .. }
             | Op::CrossEntropy(_)
             | Op::Layer { .. }

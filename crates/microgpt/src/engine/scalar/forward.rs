@@ -35,12 +35,11 @@ impl Tape {
             }
             Op::Add(a, b) => {
                 let (a, b) = (self.get(a), self.get(b));
-                self.each(y, |values, r, c| values[a.at(r, c)] + values[b.at(r, c)]);
+                self.each(y, |values, r, c| values[a.at(r, c)] + values[b.spread(r, c)]);
             }
             Op::Mul(a, b) => {
                 let (a, b) = (self.get(a), self.get(b));
-                let wide = b.shape.cols > 1;
-                self.each(y, |values, r, c| values[a.at(r, c)] * values[b.at(r, if wide { c } else { 0 })]);
+                self.each(y, |values, r, c| values[a.at(r, c)] * values[b.spread(r, c)]);
             }
             Op::Div(a, b) => {
                 let (a, b) = (self.get(a), self.get(b));
@@ -70,9 +69,28 @@ impl Tape {
                 let x = self.get(x);
                 self.each(y, |values, r, c| values[x.at(r, c)].ln());
             }
+            Op::Tanh(x) => {
+                let x = self.get(x);
+                self.each(y, |values, r, c| values[x.at(r, c)].tanh());
+            }
+            Op::Reshape(x) => {
+                let x = self.get(x);
+                for r in 0..x.shape.rows {
+                    self.values.copy_within(x.row(r), y.start + r * x.shape.cols);
+                }
+            }
+            Op::Dropout { x, rate, place } => {
+                let x = self.get(x);
+                let factors = self.dropped(y, rate, place);
+                self.each(y, |values, r, c| values[x.at(r, c)] * factors[r * y.shape.cols + c]);
+            }
             Op::Activate { x, f } => {
                 let x = self.get(x);
                 self.each(y, |values, r, c| f.f(values[x.at(r, c)]));
+            }
+            Op::Gate { x, g, f } => {
+                let (x, g, f) = (self.get(x), self.get(g), f.formula());
+                self.each(y, |values, r, c| f.value(values[x.at(r, c)], values[g.at(r, c)]));
             }
             Op::OffMax(x) => {
                 let x = self.get(x);
@@ -141,7 +159,11 @@ impl Tape {
             }
             Op::Embed { .. }
             | Op::LinearOnto { .. }
+            | Op::LinearBias { .. }
             | Op::RmsNorm(_)
+            | Op::RmsNormGain { .. }
+            | Op::LayerNorm { .. }
+            | Op::DynamicTanh { .. }
             | Op::Attention { .. }
             | Op::CrossEntropy(_)
             | Op::Layer { .. }

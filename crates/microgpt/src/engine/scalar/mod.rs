@@ -9,6 +9,7 @@
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
+use microgpt_kernels::dropout;
 use std::cell::{Ref, RefCell};
 
 mod backward;
@@ -45,6 +46,7 @@ struct Tape {
     num_params: usize,
     memory: Memory,
     batch: Batch,
+    chance: Option<u64>,
     fault: Option<Fault>,
     clock: Clock,
 }
@@ -76,6 +78,11 @@ struct Stored {
 impl Stored {
     fn at(&self, row: usize, col: usize) -> usize {
         self.start + row * self.stride + col
+    }
+
+    /// The same where one row may stand for all rows, and one column for all columns.
+    fn spread(&self, row: usize, col: usize) -> usize {
+        self.at(if self.shape.rows > 1 { row } else { 0 }, if self.shape.cols > 1 { col } else { 0 })
     }
 
     /// Where row `row` stands.
@@ -127,6 +134,10 @@ impl Engine for Scalar {
         self.tape.borrow().batch.loss_rows
     }
 
+    fn chance(&self) -> Option<u64> {
+        self.tape.borrow().chance
+    }
+
     fn memory_rows(&self) -> Option<usize> {
         let tape = self.tape.borrow();
         tape.batch.decoding.then_some(tape.memory.rows)
@@ -169,7 +180,12 @@ impl Learner<f64> for Scalar {
         tape.grads.truncate(tape.num_params);
         tape.grads.fill(0.0);
         tape.batch.clone_from(batch);
+        tape.chance = None;
         tape.clock.skip();
+    }
+
+    fn leave_to(&mut self, chance: u64) {
+        self.tape.get_mut().chance = Some(chance);
     }
 
     fn backward(&mut self, loss: Id) {
@@ -239,6 +255,15 @@ impl Tape {
         self.clock.ended(op, 0);
         self.tensors.push(stored);
         Id(self.tensors.len() as u32 - 1)
+    }
+
+    /// For each number of `y`, row by row: what dropout multiplies it by.
+    fn dropped(&self, y: Stored, rate: f64, place: u32) -> Vec<f64> {
+        let chance = self.chance.expect("a step that is left to chance");
+        let scale = 1.0 / (1.0 - rate);
+        let factor = |key, col| if dropout::stays(key, col, rate) { scale } else { 0.0 };
+        let keys = self.batch.row_keys(chance, place);
+        keys.flat_map(|key| (0..y.shape.cols).map(move |col| factor(key, col))).collect()
     }
 
     /// Which rows of keys and values row p of a segment sees: how many, and the first.
