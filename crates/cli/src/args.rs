@@ -15,6 +15,8 @@ Examples:
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt prove --n-head 2                  is every gradient right?
   microgpt prove --all                       is every variant right, with every other?
+  microgpt train --preset task --task sort   a task with exact answers
+  microgpt data book.txt                     what is in a text
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Measure how fast training and decoding are, and where the time goes
     Bench(BenchArgs),
+    /// Look at a text before it is learnt: documents, lengths, alphabet, duplicates, and what counting alone would give
+    Data(DataArgs),
+    /// Learn a tokenizer, or see how one cuts a text
+    Tokenize(TokenizeArgs),
     /// List what can be chosen: presets, settings, variants
     List,
     /// Show a formula for --activation: its derivative, and some numbers
@@ -136,6 +142,36 @@ pub(crate) struct BenchArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// The text: files, folders, or - for standard input; without any, what the settings say
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// One JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizeArgs {
+    /// The text to cut; without any, standard input
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// A run, or a tokenizer.json; without it, a tokenizer is learnt from --data as the settings say
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data"])]
+    pub(crate) from: Option<String>,
+    /// Write the tokenizer to a file, which the `tokenizers` library reads too if its tokens are bytes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// JSON on standard output: each token's number and text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct FormulaArgs {
     /// A formula of x, such as 'x * sigmoid(1.702*x)', or a name of the list
     #[arg(value_name = "FORMULA", allow_hyphen_values = true)]
@@ -148,15 +184,15 @@ pub(crate) struct FormulaArgs {
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char
+    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Settings from a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The text to learn from: UTF-8, a document per line (or see --data-mode); - is standard input
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
-    data: Option<String>,
+    /// The text to learn from, a document per line (or see --data-mode): files, folders, or - for standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    data: Vec<String>,
     #[command(flatten)]
     knobs: KnobFlags,
 }
@@ -164,6 +200,11 @@ pub(crate) struct SettingsArgs {
 impl SettingsArgs {
     /// All sides together: preset < file < environment < flags.
     pub(crate) fn resolve(&self) -> Result<Settings, microgpt::Error> {
+        self.resolve_with(&[])
+    }
+
+    /// The same with words that are not flags: files to read.
+    pub(crate) fn resolve_with(&self, files: &[String]) -> Result<Settings, microgpt::Error> {
         let mut sides = match &self.config {
             Some(path) => settings::read_file(path)?,
             None => Vec::new(),
@@ -174,6 +215,9 @@ impl SettingsArgs {
         );
         sides.extend(env);
         sides.extend(self.flags());
+        if !files.is_empty() {
+            sides.push(assignment("data", &files.join("\0")));
+        }
         for name in unknown {
             crate::notice(&format!("{name}: no such setting; ignored"));
         }
@@ -183,8 +227,10 @@ impl SettingsArgs {
     /// The flags alone.
     pub(crate) fn flags(&self) -> Vec<Assignment> {
         let mut flags = self.knobs.0.clone();
-        for (name, value) in [("preset", &self.preset), ("data", &self.data)] {
-            flags.extend(value.iter().map(|value| assignment(name, value)));
+        flags.extend(self.preset.iter().map(|name| assignment("preset", name)));
+        if !self.data.is_empty() {
+            // One setting: paths have no byte 0 in them.
+            flags.push(assignment("data", &self.data.join("\0")));
         }
         flags
     }

@@ -27,7 +27,7 @@ fn generate<R: Stored + Precision>(run: &Run, args: &GenerateArgs) -> Result<Exi
     }
     let config = saved.settings.config;
     config.validate()?;
-    let tokenizer = saved.checkpoint.tokenizer()?;
+    let tokenizer = saved.checkpoint.tokenizer.clone();
     // Chance goes on where training left it, so that without flags these are the samples that training printed.
     let mut rng = match args.sampling.0.iter().any(|flag| flag.name == "seed") {
         true => Rng::new(config.seed),

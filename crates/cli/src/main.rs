@@ -4,7 +4,7 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`prove`], [`bench`], [`list`], [`formula`]: the commands
+//! - [`train`], [`generate`], [`prove`], [`bench`], [`tokenize`], [`data`], [`list`], [`formula`]: the commands
 
 mod args;
 mod voice;
@@ -12,6 +12,8 @@ mod samples;
 mod train;
 mod generate;
 mod prove;
+mod tokenize;
+mod data;
 mod list;
 mod formula;
 mod bench;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Data(args)) => data::run(&args),
+        Some(Command::Tokenize(args)) => tokenize::run(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
     };

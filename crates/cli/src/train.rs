@@ -12,9 +12,11 @@ use microgpt::evaluate;
 use microgpt::real::{EngineKind, Real};
 use microgpt::rng::Rng;
 use microgpt::train::{Step, Trainer};
+use microgpt_runs::Settings;
 use microgpt_runs::metrics::Metrics;
+use microgpt_runs::run::{RUNS, Run};
 use microgpt_runs::weights::Stored;
-use microgpt_runs::{Run, Settings};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -70,19 +72,25 @@ fn begin<R: Stored + Precision>(settings: Settings, args: &TrainArgs) -> Result<
     let mut rng = Rng::new(settings.config.seed);
     let data = settings.read_data()?;
     let data_sha256 = data.sha256.clone();
-    let corpus = data.corpus(&settings.config, None, &mut rng)?;
+    let place = match &args.out {
+        _ if args.no_save => std::env::temp_dir(),
+        Some(name) => Run::place(name).parent().unwrap_or(Path::new(".")).to_path_buf(),
+        None => RUNS.into(),
+    };
+    let (corpus, mut tokens) = data.corpus_in(&place, &settings.config, None, &mut rng)?;
     let trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng)?;
-    let make = || -> Result<Folder, Error> {
+    let mut make = || -> Result<Folder, Error> {
         let run = match &args.out {
             Some(name) => Run::create(name)?,
             None => Run::create_next(settings.preset)?,
         };
         run.write_settings(&settings)?;
         run.write_tokenizer(&corpus.tokenizer)?;
+        tokens.take().map(|tokens| tokens.keep(run.path())).transpose()?;
         let metrics = run.metrics(0)?;
         Ok(Folder { run, metrics, data_sha256: data_sha256.clone(), asked: args.out.is_some() })
     };
-    let folder = match (!args.no_save).then(make).transpose() {
+    let folder = match (!args.no_save).then(&mut make).transpose() {
         Ok(folder) => folder,
         Err(error) if args.out.is_none() => {
             unsaved(&error);
@@ -129,8 +137,10 @@ fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Resu
         .into());
     }
     let data_sha256 = data.sha256.clone();
-    let tokenizer = saved.checkpoint.tokenizer()?;
-    let corpus = data.corpus(&settings.config, Some(tokenizer), &mut Rng::new(settings.config.seed))?;
+    let tokenizer = Some(saved.checkpoint.tokenizer.clone());
+    let mut shuffling = Rng::new(settings.config.seed);
+    let (corpus, tokens) = data.corpus_in(run.path(), &settings.config, tokenizer, &mut shuffling)?;
+    tokens.map(|tokens| tokens.keep(run.path())).transpose()?;
     let rng = Rng::restore(&saved.checkpoint.rng)?;
     let metrics = run.metrics(saved.checkpoint.step)?;
     run.write_settings(&settings)?;
@@ -162,14 +172,16 @@ impl<R: Stored + Precision> Session<R> {
         let mut batch = Batch::default();
         while self.trainer.steps_done() < last && !STOP.load(Relaxed) {
             let first = self.trainer.steps_done() * config.batch_size;
-            self.corpus.fill(&mut batch, first, config.batch_size, config.block_size);
+            self.corpus.fill(&mut batch, first, config.batch_size, config.block_size)?;
             let step = self.trainer.step(&batch)?;
             self.record(&step)?;
             let mut told = voice.step(&step, config.steps, &batch);
             if evaluate::is_due(&config, step.step) {
                 let loss = evaluate::validation_loss(&mut self.trainer, &mut self.corpus, &mut batch)?;
-                self.keep(|_, folder| folder.metrics.push_validation(step.step, loss))?;
-                told = told.and_then(|()| voice.validation(step.step, config.steps, loss));
+                let right = evaluate::accuracy(&mut self.trainer, &mut self.corpus, &mut batch)?;
+                self.keep(|_, folder| folder.metrics.push_validation(step.step, loss, right))?;
+                let unit = self.corpus.tokenizer.unit();
+                told = told.and_then(|()| voice.validation(step.step, config.steps, loss, right, unit));
             }
             if let Err(error) = told {
                 self.save()?;

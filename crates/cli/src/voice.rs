@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use microgpt::batch::Batch;
+use microgpt::choices::Choice;
 use microgpt::corpus::Corpus;
 use microgpt::documents::DataMode;
 use microgpt::evaluate::bits;
@@ -75,15 +76,29 @@ impl Voice {
         let Beginning { settings, corpus, num_params, steps_done, run } = *begin;
         let (config, stream) = (&settings.config, settings.config.data_mode == DataMode::Stream);
         let (len, held_back, vocab_size) = (corpus.len(), corpus.held_back(), corpus.tokenizer.vocab_size());
+        let (task, unit) = (corpus.problems().map(|problems| problems.task), corpus.tokenizer.unit());
+        // What is counted: `num docs`, `num chars`.
+        let counted = match unit {
+            _ if !stream => "docs",
+            "character" => "chars",
+            "byte" => "bytes",
+            _ => "tokens",
+        };
+        let held = config.held_back();
         let mut out = io::stdout().lock();
         match self {
             Voice::Json => {
                 let run = run.map(|run| run.path().display().to_string());
-                let event = json!({
-                    "event": "begin", (if stream { "num_chars" } else { "num_docs" }): len, "held_back": held_back,
+                let mut event = json!({
+                    "event": "begin", (format!("num_{counted}")): len, "held_back": held_back,
                     "vocab_size": vocab_size, "num_params": num_params,
                     "steps": config.steps, "steps_done": steps_done, "run": run,
                 });
+                if let Some(task) = task {
+                    // Its problems cannot be counted.
+                    (event["num_docs"], event["held_back"]) = (json!(null), json!(null));
+                    (event["task"], event["val_fraction"]) = (json!(task.name()), json!(held));
+                }
                 return writeln!(out, "{event}");
             }
             Voice::Plain => {}
@@ -91,9 +106,14 @@ impl Voice {
                 let mut err = io::stderr().lock();
                 let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
                 writeln!(err, "{} the GPT that hides nothing\n", bold("microgpt:"))?;
-                let unit = if stream { "character" } else { "document" };
+                let what = if stream { unit } else { "document" };
                 let aside = if held_back > 0 { format!(", {held_back} held back") } else { String::new() };
-                writeln!(err, "  text      {}{aside} from {}", plural(len, unit), settings.data)?;
+                match task {
+                    Some(task) => {
+                        writeln!(err, "  task      {}; {held} of the problems held back", task.help())?
+                    }
+                    None => writeln!(err, "  text      {}{aside} from {}", plural(len, what), settings.data)?,
+                }
                 writeln!(
                     err,
                     "  model     {}: {} of {}, {} wide, that see{} {} at once",
@@ -106,13 +126,13 @@ impl Voice {
                 )?;
                 writeln!(
                     err,
-                    "  training  {} of {}: guess each next character, see it, be corrected a little",
+                    "  training  {} of {}: guess each next {unit}, see it, be corrected a little",
                     plural(config.steps - steps_done.min(config.steps), "step"),
                     plural(config.batch_size, if stream { "window" } else { "document" }),
                 )?;
                 writeln!(
                     err,
-                    "  loss      nats per character; who guesses blindly has ln {vocab_size} = {:.2}",
+                    "  loss      nats per {unit}; who guesses blindly has ln {vocab_size} = {:.2}",
                     (vocab_size as f64).ln()
                 )?;
                 match run {
@@ -123,7 +143,10 @@ impl Voice {
                 live.begin(steps_done, config.steps);
             }
         }
-        writeln!(out, "num {}: {len}", if stream { "chars" } else { "docs" })?;
+        match task {
+            Some(task) => writeln!(out, "task: {task}, {held} held back")?,
+            None => writeln!(out, "num {counted}: {len}")?,
+        }
         if held_back > 0 {
             writeln!(out, "held back: {held_back}")?;
         }
@@ -146,10 +169,20 @@ impl Voice {
         }
     }
 
-    /// After a look at what is held back: its loss in nats per token, and as bits.
-    pub(crate) fn validation(&mut self, step: usize, steps: usize, loss: f64) -> io::Result<()> {
+    /// After a look at what is held back: its loss in nats per token, and as bits; of a task, the part that is answered
+    /// right.
+    pub(crate) fn validation(
+        &mut self,
+        step: usize,
+        steps: usize,
+        loss: f64,
+        accuracy: Option<f64>,
+        unit: &str,
+    ) -> io::Result<()> {
         let bits = bits(loss);
-        let line = format!("step {step:4} / {steps:4} | val loss {loss:.4} = {bits:.4} bits per character");
+        let right = accuracy.map(|part| format!(" | {:.1} % right", 100.0 * part)).unwrap_or_default();
+        let line =
+            format!("step {step:4} / {steps:4} | val loss {loss:.4} = {bits:.4} bits per {unit}{right}");
         match self {
             Voice::Plain => writeln!(io::stdout().lock(), "{line}"),
             Voice::Live(live) => {
@@ -157,7 +190,9 @@ impl Voice {
                 live.bar.suspend(|| writeln!(io::stderr().lock(), "{line}"))
             }
             Voice::Json => {
-                let event = json!({"event": "validation", "step": step, "loss": loss, "bits": bits});
+                let event = json!({
+                    "event": "validation", "step": step, "loss": loss, "bits": bits, "accuracy": accuracy,
+                });
                 writeln!(io::stdout().lock(), "{event}")
             }
         }

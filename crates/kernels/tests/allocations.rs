@@ -1,7 +1,7 @@
 //! No kernel allocates once its thread is warm (but the `gemm` crate does, once per wide product: some 100 bytes).
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
-use microgpt_kernels::attention::{self, Inputs, Place, Rows, Segment};
+use microgpt_kernels::attention::{self, Inputs, Place, Rows, Segment, Variant};
 use microgpt_kernels::{activation, cross_entropy, level, matmul, norm};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -58,7 +58,7 @@ fn warm_kernels_allocate_nothing() {
             let segments = [Segment { q_start: 0, q_len: t, kv_start: 0, past: 0 }];
             let [q, k, v] = [0, 1, 2].map(|i| Rows { data: &qkv, offset: i * c, stride: 3 * c });
             let places = [0, 1, 2].map(|i| Place { offset: i * c, stride: 3 * c });
-            let x = Inputs { q, k, v, segments: &segments, heads, head_size };
+            let x = Inputs { q, k, v, segments: &segments, heads, head_size, variant: Variant::default() };
             let mut saved = vec![0.0; attention::saved_len(&segments, heads, head_size)];
             let n = count(|| {
                 attention::forward(&mut out, &mut saved, &x);

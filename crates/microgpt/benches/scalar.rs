@@ -62,7 +62,7 @@ fn scalar_engine(root: &Path) -> f64 {
     let mut batch = Batch::default();
     let start = Instant::now();
     for step in 0..STEPS {
-        corpus.fill(&mut batch, step, 1, 16);
+        corpus.fill(&mut batch, step, 1, 16).unwrap();
         trainer.step(&batch).expect("a finite loss");
     }
     start.elapsed().as_secs_f64() / STEPS as f64

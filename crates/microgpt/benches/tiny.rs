@@ -142,7 +142,7 @@ impl Bench {
         let mut batch = Batch::default();
         let start = seconds(&self.start);
         for _ in 0..steps {
-            self.corpus.fill(&mut batch, self.place, batch_size, 16);
+            self.corpus.fill(&mut batch, self.place, batch_size, 16).unwrap();
             self.place += batch_size;
             self.trainer.step(&batch).expect("a finite loss");
         }

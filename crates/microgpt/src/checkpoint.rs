@@ -14,8 +14,8 @@ use crate::token::Tokenizer;
 pub struct Checkpoint<R> {
     /// The settings.
     pub config: Config,
-    /// The alphabet.
-    pub chars: Vec<char>,
+    /// What its tokens are.
+    pub tokenizer: Tokenizer,
     /// How many steps have been made; the next documents follow from it.
     pub step: usize,
     /// Where chance is.
@@ -30,11 +30,10 @@ impl<R: Real> Checkpoint<R> {
     /// The model that it is of.
     ///
     /// # Errors
-    /// Settings that cannot be, an alphabet that is none, or slices of another length than the model's.
+    /// Settings that cannot be, or slices of another length than the model's.
     pub fn model(&self) -> Result<Gpt, Error> {
         self.config.validate().map_err(|error| Error::checkpoint(error.to_string()))?;
-        let tokenizer = self.tokenizer()?;
-        let model = Gpt::new(&self.config, tokenizer.vocab_size());
+        let model = Gpt::new(&self.config, self.tokenizer.vocab_size());
         let (expected, found): (_, Vec<&str>) =
             (optim::remembers(&self.config), self.memory.iter().map(|(name, _)| *name).collect());
         if expected != found {
@@ -55,20 +54,6 @@ impl<R: Real> Checkpoint<R> {
             }
         }
         Ok(model)
-    }
-
-    /// The alphabet.
-    ///
-    /// # Errors
-    /// Characters that are not in order, or stand twice.
-    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        match self.chars.windows(2).find(|pair| pair[0] >= pair[1]) {
-            Some(pair) => {
-                let found = format!("{:?} before {:?}", pair[0], pair[1]);
-                Err(Error::checkpoint(format!("tokenizer: expected characters in order, found {found}")))
-            }
-            None => Ok(Tokenizer::new(self.chars.iter().copied())),
-        }
     }
 }
 

@@ -6,8 +6,12 @@ use crate::documents::DataMode;
 use crate::error::Error;
 use crate::norm::{Norm, NormPlace};
 use crate::optimizer::OptimizerKind;
+use crate::position::Position;
 use crate::real::EngineKind;
 use crate::schedule::{Course, Schedule};
+use crate::sight::{AttentionKind, Sight};
+use crate::task::Task;
+use crate::token::{SMALLEST, TokenizerKind};
 
 /// A setting as text and back: what a knob's type has to offer.
 trait Setting: Sized {
@@ -185,6 +189,18 @@ knobs! {
         n_embd: usize = 16,
         /// The longest context: how many tokens the model sees at once
         block_size: usize = 8,
+        /// How the model is told where a token stands
+        position: Position = Position::Learned,
+        /// Rotary positions: what the slowest pair's angle is divided by, nearly
+        rope_base: f64 = 10000.0,
+        /// How attention weighs what it finds
+        attention: AttentionKind = AttentionKind::Softmax,
+        /// Heads of keys and values, each for as many heads of queries; must divide n_head; 0: n_head
+        n_kv_head: usize = 0,
+        /// How many tokens back attention sees, the token itself included; 0: all
+        window: usize = 0,
+        /// A score z of attention becomes softcap tanh(z / softcap); 0: it stays
+        softcap: f64 = 0.0,
         /// The MLP's function, by name or as a formula of x, and of g if it is to have a gate
         activation: Activation = Named::SquaredRelu.into(),
         /// Numbers inside the MLP; 0: four times n_embd
@@ -215,9 +231,15 @@ knobs! {
         depth_init: bool = false,
     }
     "data" {
+        /// What is to be learnt, if it is no text: problems with exact answers
+        task: Task = Task::None,
+        /// What a token is: a character, a byte, or a run of bytes that is frequent
+        tokenizer: TokenizerKind = TokenizerKind::Char,
+        /// Tokens of a byte-pair encoding (bpe), BOS among them: at least 257
+        vocab_size: usize = 1024,
         /// How the text is read: each line a document, or all of it one stream
         data_mode: DataMode = DataMode::Lines,
-        /// The part of the text that is held back, to see the loss on what is not learnt
+        /// The part that is held back, to see the loss on what is not learnt (of a task 0 is 0.1)
         val_fraction: f64 = 0.0,
         /// Steps between two looks at the loss on what is held back
         eval_every: usize = 250,
@@ -310,7 +332,17 @@ impl Config {
             "n_embd",
             &format!("a multiple of n_head ({})", self.n_head),
         )?;
+        self.validate_attention(&check)?;
         check((0.0..1.0).contains(&self.val_fraction), "val_fraction", "at least 0 and less than 1")?;
+        check(self.vocab_size >= SMALLEST, "vocab_size", "at least 257 (256 bytes and BOS)")?;
+        check(self.vocab_size <= 1 << 24, "vocab_size", "at most 16,777,216")?;
+        if self.task != Task::None {
+            let least = self.task.least_block();
+            let expected = format!("at least {least} for the task {}", self.task);
+            check(self.block_size >= least, "block_size", &expected)?;
+            check(self.data_mode == DataMode::Lines, "data_mode", "lines for a task")?;
+            check(self.tokenizer == TokenizerKind::Char, "tokenizer", "char for a task")?;
+        }
         check(
             !self.qk_norm || self.norm != Norm::None,
             "qk_norm",
@@ -339,6 +371,42 @@ impl Config {
         check(self.block_size <= 1 << 30, "block_size", "at most 1,073,741,824")
     }
 
+    /// Those of positions and attention, of which some exclude each other.
+    fn validate_attention(&self, check: &dyn Fn(bool, &str, &str) -> Result<(), Error>) -> Result<(), Error> {
+        let (heads, kv_heads) = (self.n_head, self.n_kv_head);
+        check(
+            kv_heads == 0 || heads.is_multiple_of(kv_heads),
+            "n_kv_head",
+            &format!("a divisor of n_head ({heads}), or 0"),
+        )?;
+        check(self.softcap >= 0.0, "softcap", "at least 0")?;
+        check(self.window <= 1 << 30, "window", "at most 1,073,741,824")?;
+        check(self.rope_base > 0.0, "rope_base", "more than 0")?;
+        if self.position == Position::Rotary {
+            let even = "pairs of numbers in each head, that is an even n_embd / n_head, for position rotary";
+            check(self.head_dim().is_multiple_of(2), "n_head", even)?;
+        }
+        if self.attention == AttentionKind::Linear {
+            // Its sums are of all keys, and its weights are no powers of e that a cap or a slope could be put to.
+            check(self.window == 0, "window", "0 with attention linear")?;
+            check(self.softcap == 0.0, "softcap", "0 with attention linear")?;
+            check(self.position != Position::Alibi, "position", "another than alibi with attention linear")?;
+        }
+        Ok(())
+    }
+
+    /// What attention sees, and with which heads.
+    pub fn sight(&self) -> Sight {
+        let kv_heads = if self.n_kv_head == 0 { self.n_head } else { self.n_kv_head };
+        Sight {
+            kv_heads: kv_heads as u32,
+            window: self.window as u32,
+            softcap: self.softcap,
+            alibi: self.position == Position::Alibi,
+            ..Sight::plain(self.n_head)
+        }
+    }
+
     /// In how many parts each step's documents are worked on: `micro_batches`, or what the work of a model of
     /// `num_params` parameters is worth. It is the same on every machine, and so are the sums of the parts.
     ///
@@ -364,6 +432,11 @@ impl Config {
         if self.mlp_hidden == 0 { 4 * self.n_embd } else { self.mlp_hidden }
     }
 
+    /// The part that is held back: `val_fraction`, or of a task a tenth if nothing else is asked for.
+    pub fn held_back(&self) -> f64 {
+        if self.task != Task::None && self.val_fraction == 0.0 { 0.1 } else { self.val_fraction }
+    }
+
     /// Channels of one head.
     pub fn head_dim(&self) -> usize {
         self.n_embd / self.n_head
@@ -371,70 +444,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_is_read_back_as_it_was_written() {
-        let config = Config { lr: 0.1 + 0.2, eps: 1e-300, seed: u64::MAX, ..Config::default() };
-        let mut again =
-            Config { n_layer: 9, samples: 1, activation: Named::Relu.into(), ..Config::default() };
-        for knob in Config::knobs() {
-            again.set(knob.name, &config.get(knob.name).unwrap()).unwrap();
-        }
-        assert_eq!(again, config);
-    }
-
-    #[test]
-    fn errors_name_the_setting_what_was_expected_and_what_was_found() {
-        let mut config = Config::default();
-        let error = |config: &mut Config, name: &str, value: &str| {
-            config.set(name, value).and_then(|()| config.validate()).unwrap_err().to_string()
-        };
-        assert_eq!(error(&mut config, "n_haed", "4"), "n_haed: no such setting; did you mean n_head?");
-        assert_eq!(error(&mut config, "lr", "fast"), "lr: expected a number, found \"fast\"");
-        assert_eq!(error(&mut config, "lr", "-0.1"), "lr: expected at least 0, found -0.1");
-        config.set("lr", "0.1").unwrap();
-        assert_eq!(error(&mut config, "n-head", "3"), "n_embd: expected a multiple of n_head (3), found 16");
-        config.set("n_head", "4").unwrap();
-        assert_eq!(
-            error(&mut config, "micro_batches", "3"),
-            "micro_batches: expected a power of two, or 0, found 3"
-        );
-        config.set("micro_batches", "4").unwrap();
-        assert_eq!(error(&mut config, "steps", "0"), "steps: expected at least 1, found 0");
-        config.set("steps", "1").unwrap();
-        for (name, value, expected) in [
-            ("momentum", "1", "at least 0 and less than 1"),
-            ("weight_decay", "-0.1", "at least 0"),
-            ("grad_clip", "-1.5", "at least 0"),
-            ("ema", "1.5", "at least 0 and less than 1"),
-            ("lr_end", "1.01", "at least 0 and at most 1"),
-            ("wsd_decay", "0.0", "more than 0 and at most 1"),
-        ] {
-            let before = config.clone();
-            let value = if value.contains('.') { value.to_string() } else { format!("{value}.0") };
-            let expected = format!("{name}: expected {expected}, found {value}");
-            assert_eq!(error(&mut config, name, &value), expected);
-            config = before;
-        }
-        let still = &mut Config { momentum: 0.0, ..Config::default() };
-        assert_eq!(
-            error(still, "nesterov", "true"),
-            "nesterov: expected false, as momentum is 0, found true"
-        );
-        let found = error(&mut config, "activation", "rleu");
-        assert!(found.starts_with("activation: expected one of squared_relu, relu, "), "{found}");
-        assert!(found.ends_with("found \"rleu\" (did you mean relu?)"), "{found}");
-    }
-
-    #[test]
-    fn large_steps_are_cut_and_small_ones_are_not() {
-        let parts = |batch_size, block_size, num_params| {
-            Config { batch_size, block_size, ..Config::default() }.parts(num_params)
-        };
-        assert_eq!([parts(1, 8, 4064), parts(16, 16, 4192), parts(1, 4096, 1 << 30)], [1, 1, 1]);
-        assert_eq!([parts(12, 64, 811_264), parts(16, 256, 10_745_088)], [2, 8]);
-        assert_eq!(parts(usize::MAX, 2, usize::MAX), 64);
-    }
-}
+mod tests;

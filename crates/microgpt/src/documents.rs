@@ -1,6 +1,7 @@
 //! Text -> documents: a line each, in a random order. (A text that is one stream is `stream`'s.)
 
 use crate::{error::Error, rng::Rng};
+use std::borrow::Cow;
 use std::ops::Range;
 
 choices! {
@@ -17,10 +18,9 @@ choices! {
 ///
 /// # Errors
 /// Bytes that are no UTF-8: the error names the first bad byte, its place and its line.
-pub fn utf8(bytes: Vec<u8>) -> Result<String, Error> {
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let bytes = error.as_bytes();
+pub fn utf8(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
         let before = String::from_utf8_lossy(&bytes[..at]).replace("\r\n", "\n");
         let line = 1 + before.matches(['\n', '\r']).count();
         Error::text(format!(
@@ -33,14 +33,12 @@ pub fn utf8(bytes: Vec<u8>) -> Result<String, Error> {
 /// The documents of a text, without copies: the text and where in it each document stands.
 #[derive(Debug, Clone)]
 pub struct Documents {
-    text: String,
+    text: Vec<u8>,
     spans: Vec<Range<usize>>,
 }
 
 impl Documents {
-    /// A document per line. Blanks at both ends of a line are dropped, then empty lines; what stands twice counts twice.
-    ///
-    /// Lines end with `\n`, `\r\n` or `\r`, and with nothing else.
+    /// A document per line; see [`lines`]. What stands twice counts twice.
     ///
     /// # Errors
     /// A text without a document.
@@ -50,18 +48,22 @@ impl Documents {
     /// assert_eq!(docs.iter().collect::<Vec<_>>(), ["emma", "olivia"]);
     /// ```
     pub fn from_lines(text: String) -> Result<Documents, Error> {
+        Documents::from_bytes(text.into_bytes())
+    }
+
+    /// The same for bytes, which need not be UTF-8.
+    ///
+    /// # Errors
+    /// A text without a document.
+    pub fn from_bytes(text: Vec<u8>) -> Result<Documents, Error> {
         let start = text.as_ptr() as usize;
-        let lines = text.split(['\n', '\r']).map(|line| line.trim_matches(is_blank));
-        let spans: Vec<Range<usize>> = lines
-            .filter(|doc| !doc.is_empty())
-            .map(|doc| {
-                let at = doc.as_ptr() as usize - start;
-                at..at + doc.len()
-            })
-            .collect();
+        let span = |doc: &[u8]| {
+            let at = doc.as_ptr() as usize - start;
+            at..at + doc.len()
+        };
+        let spans: Vec<Range<usize>> = lines(&text).map(span).collect();
         if spans.is_empty() {
-            let found = if text.is_empty() { "an empty text" } else { "nothing but blank lines" };
-            return Err(Error::text(format!("expected a document per line, found {found}")));
+            return Err(no_documents(text.is_empty()));
         }
         Ok(Documents { text, spans })
     }
@@ -71,7 +73,8 @@ impl Documents {
     /// # Errors
     /// As [`utf8`]. A text without a document.
     pub fn from_utf8(bytes: Vec<u8>) -> Result<Documents, Error> {
-        Documents::from_lines(utf8(bytes)?)
+        utf8(&bytes)?;
+        Documents::from_bytes(bytes)
     }
 
     /// Puts the documents in a random order.
@@ -85,18 +88,43 @@ impl Documents {
         self.spans.len()
     }
 
-    /// Document `i`.
+    /// Document `i` as text; bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Panics
     /// If there are not that many.
-    pub fn get(&self, i: usize) -> &str {
+    pub fn get(&self, i: usize) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.bytes(i))
+    }
+
+    /// Document `i` as it is.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    pub fn bytes(&self, i: usize) -> &[u8] {
         &self.text[self.spans[i].clone()]
     }
 
-    /// All documents in order.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.spans.iter().map(|span| &self.text[span.clone()])
+    /// All documents in order, as text.
+    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        (0..self.len()).map(|i| self.get(i))
     }
+}
+
+/// The error of a text without a document.
+pub fn no_documents(empty: bool) -> Error {
+    let found = if empty { "an empty text" } else { "nothing but blank lines" };
+    Error::text(format!("expected a document per line, found {found}"))
+}
+
+/// The documents of a text, a line each. Blanks at both ends of a line are dropped, then empty lines.
+///
+/// Lines end with `\n`, `\r\n` or `\r`, and with nothing else.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let strip = |line| match std::str::from_utf8(line) {
+        Ok(line) => line.trim_matches(is_blank).as_bytes(),
+        Err(_) => line.trim_ascii(),
+    };
+    text.split(|&byte| byte == b'\n' || byte == b'\r').map(strip).filter(|doc| !doc.is_empty())
 }
 
 /// What Python's `strip` drops: Unicode white space, and four old separators that Rust leaves.
@@ -109,7 +137,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Vec<String> {
-        Documents::from_lines(text.into()).unwrap().iter().map(String::from).collect()
+        Documents::from_lines(text.into()).unwrap().iter().map(|doc| doc.into_owned()).collect()
     }
 
     #[test]

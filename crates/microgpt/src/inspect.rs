@@ -2,9 +2,12 @@
 
 use crate::batch::Batch;
 use crate::layout::Layout;
+use crate::position::pairs;
 use crate::real::{Real, pow};
+use crate::sight::Sight;
 use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
 use microgpt_kernels::dropout;
+use std::ops::Range;
 
 /// The tensor of that name (`layer0.attn_weights`), the last one if there are several.
 ///
@@ -13,7 +16,7 @@ use microgpt_kernels::dropout;
 /// # let mut corpus = Corpus::new(Documents::from_lines("ab".into()).unwrap());
 /// # let mut trainer = Trainer::<f64>::new(Config::default(), 3, &mut Rng::new(1)).unwrap();
 /// # let mut batch = Batch::default();
-/// # corpus.fill(&mut batch, 0, 1, 8);
+/// # corpus.fill(&mut batch, 0, 1, 8).unwrap();
 /// trainer.step(&batch).unwrap();
 /// let logits = inspect::find(&*trainer.engine, "logits").unwrap();
 /// assert_eq!((logits.shape.rows, logits.shape.cols), (3, 3)); // three tokens predicted, three to choose from
@@ -206,20 +209,36 @@ impl Look<'_> {
                 operands.push(self.operand(onto, row, col, 1.0));
                 ("sum(w * x) + onto", operands)
             }
-            Op::Scores { q, k, heads } => {
-                let (token, head, d) = (row / heads, row % heads, self.shape(q).cols / heads);
-                let Some((first, seen)) = self.context(token).filter(|&(_, seen)| col < seen) else {
-                    return ("-inf: not to be seen", vec![]);
-                };
-                debug_assert!(col < seen);
-                let channels = head * d..(head + 1) * d;
-                ("sum(q * k)", self.products(channels.map(|c| ((q, token, c), (k, first + col, c)))))
+            Op::Feature(x) => ("elu(x) + 1", one(x, y.min(1.0))),
+            Op::Sinusoids => ("sin or cos of the position: fixed", vec![]),
+            Op::Rotate { x, heads, base } => {
+                let pair = pairs(self.shape(x).cols, heads).find(|pair| pair.a == col || pair.b == col);
+                let pair = pair.expect("every number has its pair");
+                let (sin, cos) = pair.angle(self.batch.positions[row], base).sin_cos();
+                let [a, b] = if pair.a == col { [cos, -sin] } else { [sin, cos] };
+                let operands = vec![self.operand(x, row, pair.a, a), self.operand(x, row, pair.b, b)];
+                ("a cos w - b sin w, or b cos w + a sin w", operands)
             }
-            Op::Mix { a, v, heads } => {
-                let d = self.shape(v).cols / heads;
-                let (first, seen) = self.context(row).unwrap_or((0, 0));
-                let weights = row * heads + col / d;
-                ("sum(a * v)", self.products((0..seen).map(|s| ((a, weights, s), (v, first + s, col)))))
+            Op::Scores { q, k, sight, .. } => {
+                let heads = sight.heads();
+                let (token, head, d) = (row / heads, row % heads, self.shape(q).cols / heads);
+                let Some((first, _)) = self.context(token, sight).filter(|(_, seen)| seen.contains(&col))
+                else {
+                    return ("not to be seen", vec![]);
+                };
+                let kv = head / sight.group() * d;
+                let products = (0..d).map(|j| ((q, token, head * d + j), (k, first + col, kv + j)));
+                ("sum(q * k)", self.products(products))
+            }
+            Op::Recede { x, sight } => match self.context(row / sight.heads(), sight) {
+                Some((_, seen)) if seen.contains(&col) => ("x - slope * distance", one(x, 1.0)),
+                _ => ("not to be seen", vec![]),
+            },
+            Op::Mix { a, v, sight } => {
+                let d = self.shape(v).cols / sight.kv_heads as usize;
+                let (first, seen) = self.context(row, sight).unwrap_or((0, 0..0));
+                let (weights, kv) = (row * sight.heads() + col / d, col / d / sight.group() * d + col % d);
+                ("sum(a * v)", self.products(seen.map(|s| ((a, weights, s), (v, first + s, kv)))))
             }
             // An engine that took a shortcut has not kept what is between; the row it came from is all there is.
             Op::RmsNorm(x) => {
@@ -231,6 +250,7 @@ impl Look<'_> {
                     |c: usize| f64::from(u8::from(c == col)) * s - y * row_of(c) * s * s / cols as f64;
                 ("x / sqrt(mean(x^2) + 1e-5)", (0..cols).map(|c| self.operand(x, row, c, slope(c))).collect())
             }
+            Op::Attention { .. } | Op::LinearAttention { .. } => ("attention, in one piece", vec![]),
             Op::LinearBias { x, w, bias } => {
                 let cols = 0..self.shape(w).cols;
                 let mut operands = self.products(cols.map(|c| ((w, col, c), (x, row, c))));
@@ -242,7 +262,6 @@ impl Look<'_> {
                 ("gain * (x - mean) / sqrt(variance + 1e-5) + bias, in one piece", vec![])
             }
             Op::DynamicTanh { .. } => ("gain * tanh(alpha * x) + bias, in one piece", vec![]),
-            Op::Attention { .. } => ("attention, in one piece", vec![]),
             Op::Embed { .. } => ("token and position, normed, in one piece", vec![]),
             Op::Layer { .. } => ("a layer, in one piece", vec![]),
             Op::Model { .. } => ("the whole model, in one piece", vec![]),
@@ -250,29 +269,37 @@ impl Look<'_> {
         }
     }
 
-    /// Which rows of keys and values the token at `row` sees: the first, and how many.
-    fn context(&self, row: usize) -> Option<(usize, usize)> {
+    /// Which rows of keys and values the token at `row` sees: the row that they are counted from, and which.
+    fn context(&self, row: usize, sight: Sight) -> Option<(usize, Range<usize>)> {
         let segment = self.batch.segments.iter().find(|s| (s.start..s.start + s.len).contains(&row))?;
         let first = if self.batch.decoding { segment.memory } else { segment.start };
-        Some((first, segment.past + row - segment.start + 1))
+        Some((first, sight.keys(segment.past + row - segment.start)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::choices::Choice;
+    use crate::norm::Norm;
+    use crate::position::Position;
+    use crate::sight::AttentionKind;
     use crate::{Config, corpus::Corpus, documents::Documents, rng::Rng, train::Trainer};
 
     fn trained() -> (Trainer<f64>, Batch) {
+        trained_as(Config::default())
+    }
+
+    fn trained_as(config: Config) -> (Trainer<f64>, Batch) {
         let mut corpus = Corpus::new(Documents::from_lines("abcab\ncab".into()).unwrap());
         let mut trainer = Trainer::new(
-            Config { zero_init: false, init_std: 0.5, lr: 0.0, ..Config::default() },
+            Config { zero_init: false, init_std: 0.2, lr: 0.0, ..config },
             corpus.tokenizer.vocab_size(),
             &mut Rng::new(3),
         )
         .unwrap();
         let mut batch = Batch::default();
-        corpus.fill(&mut batch, 0, 2, 8);
+        corpus.fill(&mut batch, 0, 2, 8).unwrap();
         trainer.step(&batch).unwrap();
         (trainer, batch)
     }
@@ -280,7 +307,24 @@ mod tests {
     /// A number's gradient is the sum over all that used it of their gradient times the local derivative.
     #[test]
     fn why_agrees_with_backward_for_every_number() {
-        let (trainer, batch) = trained();
+        let norms =
+            Norm::ALL.iter().map(|&norm| Config { norm, bias: true, dropout: 0.2, ..Config::default() });
+        for config in norms.chain([Config { qk_norm: true, residual_scale: 0.5, ..Config::default() }]) {
+            why_agrees(trained_as(config));
+        }
+        let (rotary, alibi) = (Position::Rotary, Position::Alibi);
+        let all = Config { n_kv_head: 2, window: 3, softcap: 2.0, ..Config::default() };
+        for config in [
+            Config::default(),
+            Config { position: rotary, ..all.clone() },
+            Config { position: alibi, ..all },
+            Config { position: Position::Sinusoidal, attention: AttentionKind::Linear, ..Config::default() },
+        ] {
+            why_agrees(trained_as(config));
+        }
+    }
+
+    fn why_agrees((trainer, batch): (Trainer<f64>, Batch)) {
         let engine: &dyn Engine = &*trainer.engine;
         let nodes = engine.nodes();
         let mut expected: Vec<Vec<f64>> = nodes.iter().map(|n| vec![0.0; n.shape.len()]).collect();

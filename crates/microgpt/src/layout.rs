@@ -2,6 +2,7 @@
 
 use crate::norm::{Norm, NormPlace};
 pub use crate::op::Kind;
+use crate::position::Position;
 use crate::{config::Config, error::Error, real::Real, rng::Rng, tensor::Shape};
 
 /// How a matrix begins.
@@ -54,7 +55,9 @@ impl Layout {
         let (c, v, norm) = (config.n_embd, vocab_size, config.norm);
         let std = config.init_std;
         layout.push("wte".into(), [v, c], Kind::Embedding, Begin::Normal(std));
-        layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        if config.position == Position::Learned {
+            layout.push("wpe".into(), [config.block_size, c], Kind::Embedding, Begin::Normal(std));
+        }
         if !config.tied {
             layout.push("lm_head".into(), [v, c], Kind::Weight, Begin::Normal(std));
         }
@@ -95,7 +98,9 @@ impl Layout {
             }
         };
         branch(self, "attn", &|layout| {
-            linear(layout, &[("attn_wq", [c, c]), ("attn_wk", [c, c]), ("attn_wv", [c, c])], std);
+            // Keys and values, of which heads may share one.
+            let shared = c / config.sight().group();
+            linear(layout, &[("attn_wq", [c, c]), ("attn_wk", [shared, c]), ("attn_wv", [shared, c])], std);
             if config.qk_norm {
                 layout.norm(&format!("layer{i}.attn_q_norm"), config.norm, d);
                 layout.norm(&format!("layer{i}.attn_k_norm"), config.norm, d);

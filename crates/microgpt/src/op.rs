@@ -3,7 +3,7 @@
 //! Letters: T rows (tokens of all documents, one after the other), C channels (`n_embd`), H heads, D channels of a
 //! head (`head_dim`), V tokens of the alphabet, S the longest context. A tensor is a table, `[rows, columns]`.
 
-use crate::{activation::Activation, batch::Batch};
+use crate::{activation::Activation, batch::Batch, sight::Sight};
 use std::fmt;
 
 /// Rows and columns.
@@ -140,6 +140,8 @@ pub enum Op {
     Ln(Id),
     /// The hyperbolic tangent.
     Tanh(Id),
+    /// elu(x) + 1: x + 1 above 0, e^x below.
+    Feature(Id),
     /// The same numbers, row after row, in rows of another length.
     Reshape(Id),
     /// x / (1 - rate), or 0 by chance: of so many one. See [`crate::batch::Batch::row_keys`] for which.
@@ -182,24 +184,45 @@ pub enum Op {
         /// `[O, I]`: a row for each output.
         w: Id,
     },
-    /// z\[(t, h), s] = sum over j of q\[t, h, j] k\[s, h, j], for each earlier token s of t's document; elsewhere -inf.
+    /// z\[(t, h), s] = sum over j of q\[t, h, j] k\[s, h', j], for each token s in t's sight; elsewhere `hidden`. h' is the
+    /// head of keys that serves h.
     Scores {
         /// Queries `[T, C]`.
         q: Id,
         /// Keys.
         k: Id,
-        /// H.
-        heads: usize,
+        /// Heads, and what is in sight.
+        sight: Sight,
+        /// What stands where nothing is in sight.
+        hidden: f64,
     },
-    /// y\[t, h, j] = sum over s of a\[(t, h), s] v\[s, h, j].
+    /// y\[(t, h), s] = x\[(t, h), s] - slope\[h] (t - s), for each token s in t's sight; elsewhere -inf.
+    Recede {
+        /// Scores.
+        x: Id,
+        /// Heads, what is in sight, whether there are slopes.
+        sight: Sight,
+    },
+    /// y\[t, h, j] = sum over s of a\[(t, h), s] v\[s, h', j].
     Mix {
         /// Weights, one row for each token and head.
         a: Id,
         /// Values.
         v: Id,
-        /// H.
-        heads: usize,
+        /// Heads, and what is in sight.
+        sight: Sight,
     },
+    /// Pairs of numbers of each head, turned by an angle that grows with the position: [`crate::tensor::Tensor::rotate`].
+    Rotate {
+        /// Queries or keys.
+        x: Id,
+        /// How many heads.
+        heads: u32,
+        /// The angles' base.
+        base: f64,
+    },
+    /// The fixed row of each row's position: [`crate::tensor::Tensor::sinusoids`].
+    Sinusoids,
 
     /// Composite: [`crate::tensor::Tensor::embed`].
     Embed {
@@ -263,8 +286,19 @@ pub enum Op {
         k: Id,
         /// Values.
         v: Id,
-        /// H.
-        heads: usize,
+        /// Heads, and what is in sight.
+        sight: Sight,
+    },
+    /// Composite: [`crate::tensor::Tensor::linear_attention`].
+    LinearAttention {
+        /// Queries, positive.
+        q: Id,
+        /// Keys, positive.
+        k: Id,
+        /// Values.
+        v: Id,
+        /// Heads.
+        sight: Sight,
     },
     /// Composite: [`crate::tensor::Tensor::cross_entropy`].
     CrossEntropy(Id),

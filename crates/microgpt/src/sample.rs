@@ -59,7 +59,7 @@ impl Sampler {
     /// A sampler that can work on as many samples at once.
     pub fn with_lanes<R: Real>(engine: &mut dyn Learner<R>, model: &Gpt, lanes: usize) -> Sampler {
         let rows = model.block_size();
-        engine.reserve_memory(model.memory_slots(), lanes * rows, model.n_embd());
+        engine.reserve_memory(model.memory_slots(), lanes * rows, model.memory_cols());
         let order = Vec::with_capacity(lanes);
         let lane = |i| Lane { memory: i * rows, tokens: Vec::with_capacity(rows + 2), ..Lane::default() };
         Sampler { lanes: (0..lanes).map(lane).collect(), order, ..Sampler::default() }

@@ -3,6 +3,9 @@
 pub use crate::op::{Id, Index, Label, Op, Order, Shape};
 use crate::{activation::Activation, batch::Batch, real::Real, real::pow};
 
+mod attention;
+mod position;
+
 /// Computes operations, one at a time and at once, and remembers them.
 pub trait Engine {
     /// Runs an operation now.
@@ -302,27 +305,6 @@ impl<'e> Tensor<'e> {
         self.composite(op, onto.shape, || self.linear(w) + onto)
     }
 
-    /// What each token is (a row of this table), and where it stands (a row of `places`): two of `[T, C]`.
-    pub fn what_and_place(self, places: Tensor<'e>, rows: usize) -> [Tensor<'e>; 2] {
-        let what = self.gather(Index::Tokens, rows).named(None, "token");
-        [what, places.gather(Index::Positions, rows).named(None, "position")]
-    }
-
-    /// What each token is (a row of this table) and where it stands (a row of `places`), added and normed: `[T, C]`.
-    ///
-    /// # Panics
-    /// If the tables are not equally wide.
-    pub fn embed(self, places: Tensor<'e>, rows: usize) -> Tensor<'e> {
-        let (what, place) = (self.shape, places.shape);
-        assert_eq!(what.cols, place.cols, "embed {what} and {place}");
-        let op = Op::Embed { tokens: self.id, places: places.id };
-        self.composite(op, Shape::new(rows, what.cols), || {
-            let [what, place] = self.what_and_place(places, rows);
-            (what + place).rmsnorm()
-        })
-        .named(None, "embedded")
-    }
-
     /// The same direction at length 1 a channel: x / sqrt(mean(x^2) + 1e-5), row by row.
     ///
     /// Zhang and Sennrich, "Root Mean Square Layer Normalization" (2019); without a gain.
@@ -337,26 +319,6 @@ impl<'e> Tensor<'e> {
     pub fn softmax(self) -> Tensor<'e> {
         let exps = self.off_max().exp();
         exps / exps.sum()
-    }
-
-    /// What each token finds in those before it: softmax(q k^T / sqrt(D)) v in each head, `[T, C]`.
-    ///
-    /// Vaswani et al., "Attention Is All You Need" (2017). A token sees its own document up to itself.
-    ///
-    /// # Panics
-    /// If C is not a multiple of the number of heads, or q, k and v are not equally wide.
-    pub fn attention(self, k: Tensor<'e>, v: Tensor<'e>, heads: usize, layer: usize) -> Tensor<'e> {
-        let (q, Shape { rows, cols }) = (self, self.shape);
-        assert!(cols.is_multiple_of(heads), "attention of {heads} heads over {}", q.shape);
-        assert!(k.shape.cols == cols && v.shape == k.shape, "q {}, k {}, v {}", q.shape, k.shape, v.shape);
-        q.composite(Op::Attention { q: q.id, k: k.id, v: v.id, heads }, q.shape, || {
-            q.engine.order(q.id, Order::Heads(cols / heads));
-            let scale = pow(pow((cols / heads) as f64, 0.5), -1.0);
-            let scores = q.op(Op::Scores { q: q.id, k: k.id, heads }, rows * heads, q.engine.longest());
-            let scores = scores.affine(scale, 0.0).named(Some(layer), "attn_scores");
-            let weights = scores.softmax().named(Some(layer), "attn_weights");
-            q.op(Op::Mix { a: weights.id, v: v.id, heads }, rows, cols)
-        })
     }
 
     /// The mean over rows of -ln(softmax(x)\[target]): how surprised the model is, in nats per token. `[1, 1]`.

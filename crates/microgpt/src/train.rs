@@ -245,7 +245,7 @@ impl<R: Real> Trainer<R> {
     pub fn checkpoint(&self, tokenizer: &Tokenizer, rng: &Rng) -> Checkpoint<R> {
         Checkpoint {
             config: self.config.clone(),
-            chars: tokenizer.chars().to_vec(),
+            tokenizer: tokenizer.clone(),
             step: self.steps_done,
             rng: rng.state(),
             params: self.params().to_vec(),

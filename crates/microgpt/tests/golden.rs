@@ -12,6 +12,7 @@ use microgpt::documents::Documents;
 use microgpt::layout::Layout;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
+use microgpt::token::Tokenizer;
 use microgpt::train::Trainer;
 use microgpt::{Config, activation::Named, schedule::Schedule};
 use serde_json::Value;
@@ -125,7 +126,8 @@ fn check(name: &str, input: &Path) {
     let mut corpus = Corpus::new(documents);
     let documents = corpus.documents().unwrap();
     assert_eq!(documents.len() as u64, golden["num_docs"].as_u64().unwrap());
-    assert_eq!(corpus.tokenizer.chars().iter().collect::<String>(), golden["vocab"].as_str().unwrap());
+    let Tokenizer::Chars(alphabet) = &corpus.tokenizer else { panic!("of characters") };
+    assert_eq!(alphabet.chars().iter().collect::<String>(), golden["vocab"].as_str().unwrap());
     for (i, document) in golden["docs_first5"].as_array().unwrap().iter().enumerate() {
         assert_eq!(documents.get(i), document.as_str().unwrap());
     }
@@ -145,7 +147,7 @@ fn check(name: &str, input: &Path) {
 
     let mut batch = Batch::default();
     for (step, expected) in golden["losses"].as_array().unwrap().iter().enumerate() {
-        corpus.fill(&mut batch, step, 1, config.block_size);
+        corpus.fill(&mut batch, step, 1, config.block_size).unwrap();
         let report = trainer.step(&batch).unwrap();
         exact.number(report.loss, from_hex(expected), &format!("{name}: loss of step {step}"));
         let grads = trainer.engine.slices().1.to_vec();

@@ -23,7 +23,7 @@ fn last_losses<R: Precision>(config: Config, batch_size: usize) -> f64 {
     let mut trainer = Trainer::<R>::new(config, corpus.tokenizer.vocab_size(), &mut rng).unwrap();
     let (mut batch, mut sum) = (Batch::default(), 0.0);
     for step in 0..steps {
-        corpus.fill(&mut batch, step * batch_size, batch_size, trainer.config.block_size);
+        corpus.fill(&mut batch, step * batch_size, batch_size, trainer.config.block_size).unwrap();
         let loss = trainer.step(&batch).unwrap().loss;
         if step >= steps - steps / 4 {
             sum += loss;

@@ -5,6 +5,7 @@ use microgpt::choices::Choice;
 use microgpt::config::Config;
 use microgpt::corpus::Corpus;
 use microgpt::documents::Documents;
+use microgpt::norm::Norm;
 use microgpt::optimizer::OptimizerKind;
 use microgpt::rng::Rng;
 use microgpt::sample::Sampler;
@@ -24,6 +25,12 @@ fn a_step_allocates_nothing() {
     for (n_embd, block_size) in [(16, 16), (32, 8), (24, 16), (128, 16)] {
         step_of(Config { n_embd, block_size, ..Config::default() });
     }
+    for &norm in Norm::ALL {
+        let parts =
+            Config { norm, bias: true, tied: true, final_norm: true, dropout: 0.1, ..Config::default() };
+        step_of(parts.clone());
+        step_of(Config { qk_norm: norm != Norm::None, residual_scale: 0.5, ..parts });
+    }
     for &optimizer in OptimizerKind::ALL {
         step_of(Config { optimizer, weight_decay: 0.1, grad_clip: 0.1, ema: 0.9, ..Config::default() });
     }
@@ -31,20 +38,20 @@ fn a_step_allocates_nothing() {
 
 fn step_of(config: Config) {
     let mut corpus = names();
-    let (n_embd, block_size, optimizer) = (config.n_embd, config.block_size, config.optimizer);
     let config = Config { steps: 40, ..config };
-    let mut trainer = Trainer::<f32>::new(config, corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
+    let mut trainer =
+        Trainer::<f32>::new(config.clone(), corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
     let mut batch = Batch::default();
     for count in [1, 4] {
         let mut steps = |first: usize| {
             for i in first..first + 12 {
-                corpus.fill(&mut batch, i, count, block_size);
+                corpus.fill(&mut batch, i, count, config.block_size).unwrap();
                 trainer.step(&batch).unwrap();
             }
         };
         steps(0);
         let found = allocations(|| steps(12));
-        assert_eq!(found, 0, "{optimizer}, {n_embd} channels, {count} documents a step");
+        assert_eq!(found, 0, "{config:?}, {count} documents a step");
     }
 }
 

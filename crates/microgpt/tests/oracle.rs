@@ -64,7 +64,7 @@ fn library(config: &Config, text: &str) -> (Vec<f64>, Vec<String>) {
     let mut trainer = Trainer::<f64>::new(config.clone(), corpus.tokenizer.vocab_size(), &mut rng).unwrap();
     let mut batch = Batch::default();
     let losses = (0..config.steps).map(|step| {
-        corpus.fill(&mut batch, step, 1, config.block_size);
+        corpus.fill(&mut batch, step, 1, config.block_size).unwrap();
         trainer.step(&batch).unwrap().loss
     });
     let losses = losses.collect();

@@ -7,9 +7,11 @@ use microgpt::choices::Choice;
 use microgpt::config::Config;
 use microgpt::engine::{fast::Fast, scalar::Scalar};
 use microgpt::model::gpt::Gpt;
+use microgpt::position::Position;
 use microgpt::real::Real;
 use microgpt::rng::Rng;
-use microgpt::tensor::Learner;
+use microgpt::sight::AttentionKind;
+use microgpt::tensor::{Engine, Learner};
 use microgpt_kernels::level;
 use std::sync::Mutex;
 
@@ -104,6 +106,62 @@ fn long_documents_and_wide_heads_too() {
     }
 }
 
+/// Token by token, and several at once, with keys and values remembered: the logits of all tokens at once.
+fn decode(config: &Config, length: usize, vocab_size: usize) {
+    let mut rng = Rng::new(6);
+    let model = Gpt::new(config, vocab_size);
+    let tokens: Vec<u32> = (0..length).map(|_| rng.below(vocab_size) as u32).collect();
+    let mut engine = Fast::new(model.layout.init(&mut rng).unwrap());
+    engine.reserve_memory(model.memory_slots(), 2 * model.block_size(), model.memory_cols());
+    let mut logits = |tokens: &[u32], past: usize, decoding: bool| {
+        let mut batch = Batch { decoding, ..Batch::default() };
+        batch.push_segment(tokens, past, if decoding { model.block_size() } else { 0 });
+        engine.begin(&batch);
+        let logits = model.forward(&engine, &batch).id();
+        engine.values(logits)
+    };
+    let whole = logits(&tokens, 0, false);
+    for step in [1, 7] {
+        let found = (0..length).step_by(step).flat_map(|past| {
+            let end = length.min(past + step);
+            logits(&tokens[past..end], past, true)
+        });
+        let error = distance(&found.collect::<Vec<f64>>(), &whole, 0.0);
+        assert!(error < 1e-5, "decoding by {step}, {config:?}: {error:e}");
+    }
+}
+
+#[test]
+fn every_position_and_attention_too() {
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let small = Config { block_size: 64, init_std: 0.2, zero_init: false, ..Config::default() };
+    let large = Config { n_head: 4, n_embd: 128, init_std: 0.1, ..small.clone() };
+    for base in [small, large] {
+        let all = Config { n_kv_head: 2, window: 9, softcap: 3.0, ..base.clone() };
+        let (rotary, alibi) = (Position::Rotary, Position::Alibi);
+        let mut configs = vec![
+            Config { n_kv_head: 2, ..base.clone() },
+            Config { n_kv_head: 1, window: 1, ..base.clone() },
+            Config { window: 20, ..base.clone() },
+            Config { softcap: 0.5, ..base.clone() },
+            Config { position: rotary, ..all.clone() },
+            Config { position: alibi, ..all },
+            Config { attention: AttentionKind::Linear, position: rotary, n_kv_head: 2, ..base.clone() },
+            Config { position: rotary, n_kv_head: 2, qk_norm: true, bias: true, tied: true, ..base.clone() },
+        ];
+        for (&position, &attention) in
+            Position::ALL.iter().flat_map(|p| AttentionKind::ALL.iter().map(move |a| (p, a)))
+        {
+            configs.push(Config { position, attention, ..base.clone() });
+        }
+        for config in configs.iter().filter(|config| config.validate().is_ok()) {
+            compare(config, &[7, 1, 16, 3], 27);
+            compare(config, &[64, 5, 33], 27);
+            decode(config, 40, 27);
+        }
+    }
+}
+
 /// Adam in f32 makes the steps that Adam in f64 makes.
 #[test]
 fn whole_steps_agree() {
@@ -153,7 +211,6 @@ fn whatever_is_built_around_a_shortcut_is_right_too() {
 /// Token by token, of several documents side by side, each where it is: the logits of the whole pass.
 #[test]
 fn decoding_agrees_too() {
-    use microgpt::tensor::Engine;
     let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for (n_layer, n_head, n_embd, block_size, vocab_size) in
         [(1, 4, 16, 16, 27), (3, 4, 16, 7, 5), (2, 8, 32, 20, 33), (1, 2, 16, 16, 27), (1, 3, 15, 9, 11)]

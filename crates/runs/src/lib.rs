@@ -2,8 +2,11 @@
 //!
 //! - [`presets`]: named settings that are built into the program
 //! - [`settings`]: defaults < preset < file < environment < flags
-//! - [`data`]: the text to learn from
 //! - [`atomic`]: files that are there whole or not at all
+//! - `text`: a text as it lies on the disk
+//! - [`kept`]: the tokens of a text that is larger than memory
+//! - [`data`]: the text to learn from
+//! - [`tokenizer`]: tokenizer.json
 //! - [`weights`]: flat slices <-> safetensors
 //! - [`state`]: what else a checkpoint remembers
 //! - [`metrics`]: a line of JSON for each step
@@ -12,7 +15,8 @@
 //! ```text
 //! runs/NAME/
 //!   config.toml              every setting; `microgpt train --config` on it trains the same again
-//!   tokenizer.json           the alphabet
+//!   tokenizer.json           the alphabet, or the merges as the `tokenizers` library writes them
+//!   tokens.bin, ...          the tokens of a text that is larger than memory; see [`kept`]
 //!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01} for each step, and now and then "val_loss"
 //!   samples.txt              what the model wrote when it was trained, a line each (of a stream: ----- between)
 //!   checkpoints/latest/
@@ -23,8 +27,11 @@
 
 pub mod presets;
 pub mod settings;
-pub mod data;
 pub mod atomic;
+mod text;
+pub mod kept;
+pub mod data;
+pub mod tokenizer;
 pub mod weights;
 pub mod state;
 pub mod metrics;

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! {"step": 250, "loss": 3.258866, "lr": 0.01}
-//! {"step": 250, "val_loss": 3.260143}
+//! {"step": 250, "val_loss": 3.260143, "accuracy": 0.25}
 //! ```
 //! `step` counts from 1; `loss` is before the update, in nats per token; `lr` is the learning rate of the update.
-//! `val_loss` is the loss on what is held back, after the update, now and then. All digits are there: a number read
+//! `val_loss` is the loss on what is held back, after the update, now and then; of a task, `accuracy` is the part of
+//! the problems held back that is answered right. All digits are there: a number read
 //! back is the same number. A program that reads it ignores fields, and lines, it does not know.
 
 use crate::atomic::{self, unwritable};
@@ -49,12 +50,13 @@ impl Metrics {
         self.file.write_all(line(step).as_bytes()).map_err(unwritable(&self.path))
     }
 
-    /// Adds the loss after step `step` on what is held back.
+    /// Adds the loss after step `step` on what is held back, and of a task the part that is answered right.
     ///
     /// # Errors
     /// The disk's.
-    pub fn push_validation(&mut self, step: usize, loss: f64) -> Result<(), Error> {
-        let line = format!("{{\"step\": {step}, \"val_loss\": {loss:?}}}\n");
+    pub fn push_validation(&mut self, step: usize, loss: f64, accuracy: Option<f64>) -> Result<(), Error> {
+        let accuracy = accuracy.map(|accuracy| format!(", \"accuracy\": {accuracy:?}")).unwrap_or_default();
+        let line = format!("{{\"step\": {step}, \"val_loss\": {loss:?}{accuracy}}}\n");
         self.file.write_all(line.as_bytes()).map_err(unwritable(&self.path))
     }
 }

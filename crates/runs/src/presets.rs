@@ -36,6 +36,12 @@ pub const PRESETS: &[Preset] = &[
         heading: "samples",
         names: false,
     },
+    Preset {
+        name: "task",
+        text: include_str!("../../../presets/task.toml"),
+        heading: "samples",
+        names: true,
+    },
 ];
 
 impl Preset {
@@ -67,7 +73,7 @@ mod tests {
         assert_eq!(Preset::find("microgpt_final").unwrap().name, "microgpt-final");
         assert_eq!(
             Preset::find("microgtp").unwrap_err().to_string(),
-            "expected one of microgpt, microgpt-final, shakespeare-char, found \"microgtp\" (did you mean microgpt?)"
+            "expected one of microgpt, microgpt-final, shakespeare-char, task, found \"microgtp\" (did you mean microgpt?)"
         );
         assert!(PRESETS.iter().all(|preset| preset.text.starts_with("# ") && preset.about().len() > 20));
     }

@@ -4,6 +4,7 @@ use crate::atomic::{self, reason, unreadable, unwritable};
 use crate::metrics::Metrics;
 use crate::settings::{self, Settings};
 use crate::state::{FORMAT_VERSION, State};
+use crate::tokenizer;
 use crate::weights::{self, Stored};
 use microgpt::checkpoint::Checkpoint;
 use microgpt::documents::DataMode;
@@ -12,7 +13,6 @@ use microgpt::optim;
 use microgpt::rng::{Rng, RngState};
 use microgpt::train::Trainer;
 use microgpt::{Config, Error, token::Tokenizer};
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,19 +37,14 @@ pub struct Saved<R> {
     pub data_sha256: String,
 }
 
-/// `tokenizer.json`
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Alphabet {
-    format_version: u32,
-    /// The only kind so far: a token is a character's place here, and BOS comes after the last.
-    kind: String,
-    characters: String,
-}
-
 impl Run {
     fn at(root: PathBuf) -> Run {
         Run { checkpoint: root.join("checkpoints/latest"), root }
+    }
+
+    /// Where a run of that name is: `runs/NAME`, or at a path if `name` is one (`./x`, `/tmp/x`).
+    pub fn place(name: &str) -> PathBuf {
+        if is_path(name) { PathBuf::from(name) } else { Path::new(RUNS).join(name) }
     }
 
     /// A new folder `runs/NAME`, or at a path if `name` is one (`./x`, `/tmp/x`).
@@ -57,7 +52,7 @@ impl Run {
     /// # Errors
     /// A folder that is there already and not empty: a run is never overwritten. What cannot be written.
     pub fn create(name: &str) -> Result<Run, Error> {
-        let root = if is_path(name) { PathBuf::from(name) } else { Path::new(RUNS).join(name) };
+        let root = Run::place(name);
         if name.is_empty() || root.file_name().is_none() {
             return Err(Error::config(format!("{name:?}: expected the name of a new run")));
         }
@@ -139,10 +134,7 @@ impl Run {
     /// # Errors
     /// The disk's.
     pub fn write_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), Error> {
-        let characters = tokenizer.chars().iter().collect();
-        let alphabet = Alphabet { format_version: FORMAT_VERSION, kind: "characters".into(), characters };
-        let text = serde_json::to_string_pretty(&alphabet).expect("texts only") + "\n";
-        atomic::write(&self.root.join("tokenizer.json"), text.as_bytes())
+        atomic::write(&self.root.join("tokenizer.json"), tokenizer::to_json(tokenizer).as_bytes())
     }
 
     /// Writes `samples.txt`: a line each, or with a line of dashes between those that have lines of their own.
@@ -171,8 +163,8 @@ impl Run {
     /// # Errors
     /// The disk's; the one before is still there then.
     pub fn save<R: Stored>(&self, checkpoint: &Checkpoint<R>, data_sha256: &str) -> Result<(), Error> {
-        let Checkpoint { config, chars, step, rng, params, memory } = checkpoint;
-        let layout = Layout::new(config, chars.len() + 1);
+        let Checkpoint { config, tokenizer, step, rng, params, memory } = checkpoint;
+        let layout = Layout::new(config, tokenizer.vocab_size());
         let memory: Vec<_> = memory.iter().map(|(name, slice)| (*name, &slice[..])).collect();
         self.write(&layout, params, &memory, state::<R>(config, *step, rng.clone(), data_sha256))
     }
@@ -232,8 +224,8 @@ impl Run {
     pub fn load<R: Stored>(&self) -> Result<Saved<R>, Error> {
         let settings = self.read_settings()?;
         let config = settings.config.clone();
-        let chars = self.read_chars()?;
-        let layout = Layout::new(&config, chars.len() + 1);
+        let tokenizer = self.read_tokenizer()?;
+        let layout = Layout::new(&config, tokenizer.vocab_size());
         let folder = atomic::find_folder(&self.checkpoint);
 
         let (path, bytes) = read(&folder.join("state.json"), "the state of a run")?;
@@ -259,27 +251,18 @@ impl Run {
         let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
         let memory = names.into_iter().zip(tensors("optimizer.safetensors", &prefixes)?).collect();
         let checkpoint =
-            Checkpoint { config, chars, step: state.step, rng: state.rng.into(), params, memory };
+            Checkpoint { config, tokenizer, step: state.step, rng: state.rng.into(), params, memory };
         checkpoint.model().map_err(|error| error.at(folder.display()))?;
         Ok(Saved { settings, checkpoint, data_sha256: state.data_sha256 })
     }
 
-    fn read_chars(&self) -> Result<Vec<char>, Error> {
-        let (path, bytes) = read(&self.root.join("tokenizer.json"), "the alphabet of a run")?;
-        let alphabet: Alphabet = serde_json::from_slice(&bytes).map_err(|error| {
-            let found = crate::atomic::in_one_line(&error);
-            Error::checkpoint(format!("{}: expected an alphabet (JSON), found {found}", path.display()))
-        })?;
-        let found = (alphabet.format_version, alphabet.kind.as_str());
-        if found != (FORMAT_VERSION, "characters") {
-            return Err(Error::checkpoint(format!(
-                "{}: expected characters in format {FORMAT_VERSION}, found {} in format {}",
-                path.display(),
-                found.1,
-                found.0
-            )));
-        }
-        Ok(alphabet.characters.chars().collect())
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn read_tokenizer(&self) -> Result<Tokenizer, Error> {
+        let (path, bytes) = read(&self.root.join("tokenizer.json"), "the tokenizer of a run")?;
+        tokenizer::from_json(&bytes).map_err(|error| error.at(path.display()))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::data::{Data, Source};
 use crate::presets::{PRESETS, Preset};
+use microgpt::task::Task;
 use microgpt::{Config, Error};
 use std::fmt::Write;
 use toml::de::{DeTable, DeValue};
@@ -82,6 +83,15 @@ impl Settings {
     /// # Errors
     /// No text was given and the preset has none of its own; and those of [`Source::read`].
     pub fn read_data(&self) -> Result<Data, Error> {
+        if self.config.task != Task::None {
+            return match self.data {
+                Source::Names => Ok(Data::task(self.config.task)),
+                _ => Err(Error::config(format!(
+                    "--data: expected a text or a task, found both ({} and the task {})",
+                    self.data, self.config.task
+                ))),
+            };
+        }
         if self.data == Source::Names && !self.preset().names {
             return Err(Error::config(format!(
                 "--data: expected a text to learn from, found none (the preset {} has none of its own; --data FILE.txt gives it one)",
@@ -102,10 +112,16 @@ impl Settings {
             "# Every setting of this run: `microgpt train --config` on this file trains it again.\n",
         );
         let _ = writeln!(text, "\npreset = {}", quoted(self.preset));
-        match self.data.name() {
-            Some(name) => _ = writeln!(text, "data = {}", quoted(&name)),
-            None if self.preset().names => text.push_str("# data: the names that are built in\n"),
-            None => {}
+        match &self.data.names()[..] {
+            [name] => _ = writeln!(text, "data = {}", quoted(name)),
+            [] if self.preset().names && self.config.task == Task::None => {
+                text.push_str("# data: the names that are built in\n");
+            }
+            [] => {}
+            names => {
+                let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                _ = writeln!(text, "data = [{}]", names.join(", "));
+            }
         }
         let mut group = "";
         for knob in Config::knobs() {
@@ -151,6 +167,7 @@ pub fn read_toml(text: &str, file: &str) -> Result<Vec<Assignment>, Error> {
             DeValue::Integer(n) => (n.to_string(), true),
             DeValue::Float(x) => (x.as_str().to_string(), true),
             DeValue::Boolean(b) => (b.to_string(), true),
+            DeValue::Array(texts) if name == "data" => (several(texts).unwrap_or_default(), false),
             other => ("".to_string(), other.is_table()),
         };
         if knob.is_none() && name != "preset" && name != "data" {
@@ -166,6 +183,7 @@ pub fn read_toml(text: &str, file: &str) -> Result<Vec<Assignment>, Error> {
                 Some(knob) if knob.values == "X" => "a number".to_string(),
                 Some(knob) if bare => knob.values.replace('|', " or "),
                 Some(knob) => format!("one of {} in quotes", knob.values.replace('|', ", ")),
+                None if name == "data" => "text in quotes, or a list of them".to_string(),
                 None => "text in quotes".to_string(),
             };
             return Err(Error::config(format!(
@@ -176,6 +194,12 @@ pub fn read_toml(text: &str, file: &str) -> Result<Vec<Assignment>, Error> {
         assignments.push(Assignment { place, name, value });
     }
     Ok(assignments)
+}
+
+/// A list of texts as [`Source::parse`] has it.
+fn several(texts: &toml::de::DeArray<'_>) -> Option<String> {
+    let text = |value: &toml::Spanned<DeValue<'_>>| value.get_ref().as_str().map(str::to_string);
+    Some(texts.iter().map(text).collect::<Option<Vec<_>>>()?.join("\0"))
 }
 
 /// How an error shows a value of the wrong type.

@@ -59,10 +59,13 @@ fn what_is_written_is_read_back_to_the_same_bits() {
         schedule: Schedule::Constant,
         ..Config::default()
     };
-    let data = Source::File(std::path::absolute("a \"b\"\\ü\u{7f}\n.txt").unwrap());
+    let data = Source::Files(vec![std::path::absolute("a \"b\"\\ü\u{7f}\n.txt").unwrap()]);
     let settings = Settings { config, preset: "microgpt-final", data };
     assert_eq!(read(&settings.to_toml()).unwrap(), settings);
     assert_eq!(read(&Settings::default().to_toml()).unwrap(), Settings::default());
+    let several = Source::Files(["b", "a"].map(|name| std::path::absolute(name).unwrap()).to_vec());
+    let settings = Settings { data: several, ..Settings::default() };
+    assert_eq!(read(&settings.to_toml()).unwrap(), settings);
 }
 
 #[test]
@@ -85,7 +88,11 @@ fn errors_name_file_line_and_what_was_expected() {
         error("n_head = [4]"),
         "a.toml:1: n_head: expected a whole number, found an empty text, a list or a date"
     );
-    assert_eq!(error("data = 3"), "a.toml:1: data: expected text in quotes, found 3");
+    assert_eq!(error("data = 3"), "a.toml:1: data: expected text in quotes, or a list of them, found 3");
+    assert_eq!(
+        error("data = [\"a\", 3]"),
+        "a.toml:1: data: expected text in quotes, or a list of them, found an empty text, a list or a date"
+    );
     assert!(error("[model]\nn_layer = 1").starts_with("a.toml:1: model: no such setting"));
     assert_eq!(error("n_head = 3"), "n_embd: expected a multiple of n_head (3), found 16");
     let syntax = error("steps = 5\nn_head = = 4");

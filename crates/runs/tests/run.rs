@@ -34,7 +34,7 @@ fn saved(folder: &Path) -> (Run, Checkpoint<f64>) {
     let mut metrics = run.metrics(0).unwrap();
     let mut batch = Batch::default();
     for i in 0..2 {
-        corpus.fill(&mut batch, 2 * i, 2, 4);
+        corpus.fill(&mut batch, 2 * i, 2, 4).unwrap();
         metrics.push(&trainer.step(&batch).unwrap()).unwrap();
     }
     let checkpoint = trainer.checkpoint(&corpus.tokenizer, &rng);
@@ -78,7 +78,7 @@ fn a_training_goes_on_to_the_same_bits_with_every_optimiser() {
         let mut corpus = Corpus::new(Documents::from_lines("anna\nbob\nèva 🙂\n".into()).unwrap());
         let mut trainer = Trainer::<R>::new(config.clone(), corpus.tokenizer.vocab_size(), &mut rng).unwrap();
         let mut step = |trainer: &mut Trainer<R>, i: usize| {
-            corpus.fill(&mut batch, 2 * i, 2, 4);
+            corpus.fill(&mut batch, 2 * i, 2, 4).unwrap();
             trainer.step(&batch).unwrap().loss
         };
         (0..3).for_each(|i| _ = step(&mut trainer, i));

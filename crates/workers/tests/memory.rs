@@ -31,11 +31,11 @@ fn a_step_allocates_nothing_once_warm() {
         // Windows of a stream are cut on the way.
         let stream = Config { data_mode: DataMode::Stream, val_fraction: 0.2, ..trainer.config.clone() };
         let text = "to be or not to be; ".repeat(20);
-        let mut corpus = Corpus::read(text, &stream, None, &mut Rng::new(0)).unwrap();
+        let mut corpus = Corpus::read(text.into(), &stream, None, &mut Rng::new(0)).unwrap();
         let (mut windows, mut first) = (Batch::default(), 0);
         let mut epoch = || {
             batches.iter().for_each(|batch| assert!(trainer.step(batch).is_ok()));
-            corpus.fill(&mut windows, first, 5, 40);
+            corpus.fill(&mut windows, first, 5, 40).unwrap();
             assert!(trainer.step(&windows).is_ok());
             first += 5;
         };

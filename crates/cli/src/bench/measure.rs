@@ -119,7 +119,7 @@ pub(crate) fn measure<R: Precision>(
     let mut rng = Rng::new(config.seed);
     let mut corpus = match config.data_mode {
         DataMode::Lines => Source::Names.read()?.corpus(&config, None, &mut rng)?,
-        DataMode::Stream => Corpus::read(synthetic_text(), &config, None, &mut rng)?,
+        DataMode::Stream => Corpus::read(synthetic_text().into(), &config, None, &mut rng)?,
     };
     let vocab_size = corpus.tokenizer.vocab_size();
     let mut trainer = Trainer::<R>::new(config.clone(), vocab_size, &mut rng)?;
@@ -134,7 +134,7 @@ pub(crate) fn measure<R: Precision>(
             trainer.steps_done() * config.batch_size,
             config.batch_size,
             config.block_size,
-        );
+        )?;
         work.data += start.elapsed();
         trainer.step(&batch)?;
         work.time += start.elapsed();

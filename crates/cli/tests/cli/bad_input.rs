@@ -26,6 +26,16 @@ fn the_command_line() {
     expect("train --lr nan", "--lr: expected a number, found \"nan\"");
     expect("train --init-std -1", "init_std: expected at least 0, found -1.0");
     expect("train --temperature 0", "temperature: expected more than 0, found 0.0");
+    expect("train --dropout 1", "dropout: expected at least 0 and less than 1, found 1.0");
+    expect("train --residual-scale 0", "residual_scale: expected more than 0, found 0.0");
+    expect(
+        "train --norm none --qk-norm true",
+        "qk_norm: expected false where there is no norm (norm is none), found true",
+    );
+    expect(
+        "train --norm layer_norm",
+        "--norm: expected one of rmsnorm, rmsnorm_gain, layernorm, dynamic_tanh, none",
+    );
     expect("train --beta1 1", "beta1: expected at least 0 and less than 1, found 1.0");
     expect("train --activation rleu", "--activation: expected one of squared_relu, relu, gelu, ");
     let message = "--activation: expected a number, x, g, a function or (, found `*`\n  x * * 2\n      ^\n";
@@ -37,7 +47,7 @@ fn the_command_line() {
         .stderr(format!("microgpt: {message}"));
     expect(
         "train --preset microgtp",
-        "--preset: expected one of microgpt, microgpt-final, shakespeare-char, found \"microgtp\" (did you",
+        "--preset: expected one of microgpt, microgpt-final, shakespeare-char, task, found \"microgtp\" (did you",
     );
     expect(
         "train --save-every 0",
@@ -89,7 +99,7 @@ fn the_data() {
         1,
         "no.txt: expected a text to learn from, found no such file or folder",
     );
-    expect(&place, "train --data .", 1, ".: expected a text to learn from, found a folder");
+    expect(&place, "train --data .", 1, ".: expected a folder with text files, found none in it");
     place.write("empty.txt", "");
     expect(
         &place,

@@ -5,6 +5,7 @@ mod formula;
 mod golden;
 mod resume;
 mod stream;
+mod data;
 mod bench;
 mod bad_input;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! Everything but products: time per call, and how much faster than the definition.
 
 use crate::race::{numbers, race};
-use microgpt_kernels::attention::{self, Inputs, Place, Rows, Segment};
+use microgpt_kernels::attention::{self, Inputs, Place, Rows, Segment, Variant};
 use microgpt_kernels::{activation, adam, cross_entropy, exact, math, norm, slices};
 
 /// One line; `work` is in multiply-adds times 2, or 0 where that means nothing.
@@ -147,7 +147,7 @@ fn attend(lengths: &[usize], heads: usize, head_size: usize, peak: f64) {
         .collect();
     let qkv = &*numbers(t * 3 * c);
     let [q, k, v] = [0, 1, 2].map(|i| Rows { data: qkv, offset: i * c, stride: 3 * c });
-    let x = Inputs { q, k, v, segments: &segments, heads, head_size };
+    let x = Inputs { q, k, v, segments: &segments, heads, head_size, variant: Variant::default() };
     let places = [0, 1, 2].map(|i| Place { offset: i * c, stride: 3 * c });
     let saved = numbers(attention::saved_len(&segments, heads, head_size));
     let [out, out2, dout] = [(); 3].map(|_| numbers(t * c));

@@ -1,10 +1,13 @@
 //! Causal attention of several heads over ragged documents, forward and backward.
 //!
 //! For every head: `out[p] = sum_j softmax_j(q[p] . k[j] / sqrt(D)) v[j]`, j running over the keys that row p sees.
+//! A [`Variant`] says what may differ: heads that share keys and values, how far a row sees, what is done to the scores.
 //!
-//! Two kernels: `small` for documents of up to 16 tokens and small heads (a register holds several heads at once),
-//! `tiled` for all others (matrix products over a block of queries).
+//! Two kernels: `small` for documents of up to 16 tokens and small heads (a register holds several heads at once; only
+//! the default variant), `tiled` for all others (matrix products over a block of queries). `linear` is another attention.
 
+mod bend;
+pub mod linear;
 pub mod naive;
 pub(crate) mod small;
 mod tile;
@@ -81,14 +84,48 @@ impl Segment {
     }
 }
 
+/// Which attention. By default each head has its own keys and values, all that came before is in sight, and the
+/// scores are left as they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Variant<'a> {
+    /// How many heads of queries, one after the other, share one head of keys and values; divides H.
+    pub group: usize,
+    /// How many keys a row sees at most, its own the last of them; at least 1.
+    pub window: usize,
+    /// A score z, once divided by sqrt(D), becomes `cap tanh(z / cap)`; infinity leaves it.
+    pub cap: f32,
+    /// For each head, what a score loses for each step from the row back to the key; empty: nothing.
+    pub slopes: &'a [f32],
+}
+
+impl Default for Variant<'_> {
+    fn default() -> Self {
+        Variant { group: 1, window: usize::MAX, cap: f32::INFINITY, slopes: &[] }
+    }
+}
+
+impl Variant<'_> {
+    /// The first key that is seen by the row whose own key is number `own`.
+    #[inline(always)]
+    fn first(&self, own: usize) -> usize {
+        (own + 1).saturating_sub(self.window)
+    }
+
+    /// Are scores changed, in head `h`? Then: the cap, and the slope.
+    fn bend(&self, h: usize) -> Option<(f32, f32)> {
+        let slope = self.slopes.get(h).copied().unwrap_or(0.0);
+        (self.cap < f32::INFINITY || slope != 0.0).then_some((self.cap, slope))
+    }
+}
+
 /// What attention reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// Queries `[T, C]`.
     pub q: Rows<'a>,
-    /// Keys `[T, C]`.
+    /// Keys `[T, C / group]`.
     pub k: Rows<'a>,
-    /// Values `[T, C]`.
+    /// Values `[T, C / group]`.
     pub v: Rows<'a>,
     /// Who sees whom.
     pub segments: &'a [Segment],
@@ -96,6 +133,21 @@ pub struct Inputs<'a> {
     pub heads: usize,
     /// D; C = H D.
     pub head_size: usize,
+    /// Which attention.
+    pub variant: Variant<'a>,
+}
+
+impl Inputs<'_> {
+    /// Numbers of a row of q, k, v.
+    fn widths(&self) -> [usize; 3] {
+        let width = self.heads * self.head_size;
+        [width, width / self.variant.group, width / self.variant.group]
+    }
+
+    /// Does the small kernel serve this segment?
+    fn is_small(&self, segment: Segment) -> bool {
+        self.variant == Variant::default() && is_small(segment, self.heads, self.head_size)
+    }
 }
 
 /// How many numbers [`forward`] keeps for [`backward`]: the weights of small documents, one logarithm per row and
@@ -117,7 +169,7 @@ pub fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>) {
     for &segment in x.segments {
         let (mine, others) = saved.split_at_mut(segment.saved(x.heads, x.head_size));
         saved = others;
-        if is_small(segment, x.heads, x.head_size) {
+        if x.is_small(segment) {
             small::forward(out, mine, x, segment);
         } else {
             tiled::forward(out, mine, x, segment);
@@ -142,32 +194,14 @@ pub fn backward(
     x: &Inputs<'_>,
     accumulate: bool,
 ) {
-    check(out.len(), saved.len(), x);
-    assert!(dout.len() == out.len(), "attention: out has {} numbers, dout {}", out.len(), dout.len());
-    let width = x.heads * x.head_size;
+    check_back(grads, places, dout, out, saved, x);
     let mut saved = saved;
     for &segment in x.segments {
-        let queries = segment.q_start + segment.q_len;
-        let keys = segment.kv_start + segment.keys();
-        for (place, rows) in places.iter().zip([queries, keys, keys]) {
-            let end = if rows == 0 { 0 } else { place.at(rows - 1) + width };
-            assert!(
-                end <= grads.len(),
-                "attention: {place:?} of {segment:?} ends at {end} of {} grads",
-                grads.len()
-            );
-        }
         let (mine, others) = saved.split_at(segment.saved(x.heads, x.head_size));
         saved = others;
-        if is_small(segment, x.heads, x.head_size) {
+        if x.is_small(segment) {
             if !accumulate {
-                for (place, first, rows) in [
-                    (places[0], segment.q_start, segment.q_len),
-                    (places[1], segment.kv_start, segment.keys()),
-                    (places[2], segment.kv_start, segment.keys()),
-                ] {
-                    (first..first + rows).for_each(|r| grads[place.at(r)..][..width].fill(0.0));
-                }
+                clear(grads, places, x, segment);
             }
             small::backward(grads, places, dout, out, mine, x, segment);
         } else {
@@ -184,10 +218,23 @@ pub(crate) fn is_small(segment: Segment, heads: usize, head_size: usize) -> bool
     fits && segment.is_small()
 }
 
+/// Sets the gradients of a segment to 0.
+fn clear(grads: &mut [f32], places: [Place; 3], x: &Inputs<'_>, s: Segment) {
+    let rows = [(s.q_start, s.q_len), (s.kv_start, s.keys()), (s.kv_start, s.keys())];
+    for ((place, (first, count)), width) in places.into_iter().zip(rows).zip(x.widths()) {
+        (first..first + count).for_each(|r| grads[place.at(r)..][..width].fill(0.0));
+    }
+}
+
 /// All that the kernels rely on when they read through pointers.
 fn check(out: usize, saved: usize, x: &Inputs<'_>) {
-    let (width, wanted) = (x.heads * x.head_size, saved_len(x.segments, x.heads, x.head_size));
+    let (widths, wanted) = (x.widths(), saved_len(x.segments, x.heads, x.head_size));
+    let (width, Variant { group, window, slopes, .. }) = (widths[0], x.variant);
     assert!(width > 0, "attention: {} heads of {}", x.heads, x.head_size);
+    assert!(x.heads.is_multiple_of(group), "attention: {} heads in groups of {group}", x.heads);
+    assert!(window > 0, "attention: a window of 0 keys");
+    let some = slopes.len();
+    assert!(some == 0 || some == x.heads, "attention: {some} slopes for {} heads", x.heads);
     assert!(saved == wanted, "attention: saved has {saved} numbers, should have {wanted}");
     for segment in x.segments {
         let queries = segment.q_start + segment.q_len;
@@ -196,10 +243,30 @@ fn check(out: usize, saved: usize, x: &Inputs<'_>) {
             queries * width <= out,
             "attention: {segment:?} ends behind out ({out} numbers, rows of {width})"
         );
-        for (name, rows, most) in [("q", x.q, queries), ("k", x.k, keys), ("v", x.v, keys)] {
+        let tables = [("q", x.q, queries), ("k", x.k, keys), ("v", x.v, keys)];
+        for ((name, rows, most), width) in tables.into_iter().zip(widths) {
             let end = if most == 0 { 0 } else { rows.offset + (most - 1) * rows.stride + width };
             let len = rows.data.len();
             assert!(end <= len, "attention: {segment:?} ends at {end} of {name}, which has {len} numbers");
+        }
+    }
+}
+
+/// The same for the way back.
+fn check_back(grads: &[f32], places: [Place; 3], dout: &[f32], out: &[f32], saved: &[f32], x: &Inputs<'_>) {
+    check(out.len(), saved.len(), x);
+    assert!(dout.len() == out.len(), "attention: out has {} numbers, dout {}", out.len(), dout.len());
+    let widths = x.widths();
+    for segment in x.segments {
+        let queries = segment.q_start + segment.q_len;
+        let keys = segment.kv_start + segment.keys();
+        for ((place, rows), width) in places.iter().zip([queries, keys, keys]).zip(widths) {
+            let end = if rows == 0 { 0 } else { place.at(rows - 1) + width };
+            assert!(
+                end <= grads.len(),
+                "attention: {place:?} of {segment:?} ends at {end} of {} grads",
+                grads.len()
+            );
         }
     }
 }

@@ -5,27 +5,29 @@
 //!
 //! Nothing of size T x T exists: S is 8 queries on the way there, 32 on the way back, and only the keys that one of 8
 //! sees are computed. Keys and values of the head are first copied together (and transposed, where a product wants it
-//! so), once for all queries. A few queries (decoding) read them where they are.
+//! so), once for all queries of all heads that share them. A few queries (decoding) read them where they are.
 #![expect(unsafe_code, reason = "reads behind one check for the whole segment")]
 
+use super::bend::{bend, bend_body, capped};
 use super::tile::{GROUP, Product};
-use super::{Inputs, Place, Segment};
+use super::{Inputs, Place, Segment, Variant};
 use crate::math;
 use crate::matmul::{self, Line, View, product};
 use crate::vector::{Vector, fold};
 use std::cell::Cell;
+use std::ops::Range;
 
 /// Queries at a time on the way back.
 const BLOCK: usize = 32;
 /// Up to so many queries, copying keys costs more than it saves.
-const FEW: usize = 3;
+pub(super) const FEW: usize = 3;
 
 thread_local! {
     static ROOM: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// `parts` slices of the thread's scratch, each at the start of a cache line; their numbers are arbitrary.
-fn with_room<const N: usize>(parts: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
+pub(super) fn with_room<const N: usize>(parts: [usize; N], work: impl FnOnce([&mut [f32]; N])) {
     let mut room = ROOM.take();
     let lines: usize = parts.iter().map(|n| n.div_ceil(16)).sum();
     if room.len() < lines {
@@ -61,7 +63,20 @@ fn whole(d: usize) -> usize {
     d.next_multiple_of(16)
 }
 
+/// The segment without the keys that none of its queries sees.
+fn in_sight(variant: &Variant<'_>, s: Segment) -> Segment {
+    let unseen = variant.first(s.past);
+    Segment { kv_start: s.kv_start + unseen, past: s.past - unseen, ..s }
+}
+
+/// The first key that queries need whose first one's own key is `own`, or some before it: where a cache line begins.
+#[inline(always)]
+fn oldest(variant: &Variant<'_>, own: usize) -> usize {
+    variant.first(own) & !15
+}
+
 pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) {
+    let (s, group) = (in_sight(&x.variant, s), x.variant.group);
     let (d, keys) = (x.head_size, s.keys());
     let stride = padded(keys);
     if s.q_len <= FEW {
@@ -69,9 +84,11 @@ pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Seg
     }
     with_room([GROUP * stride, d * stride, keys * whole(d)], |[scores, k_columns, v_copy]| {
         for h in 0..x.heads {
-            let c = h * d;
-            matmul::transpose(k_columns, stride, &x.k.row(s.kv_start)[c..], x.k.stride, keys, d);
-            copy_rows(v_copy, whole(d), &x.v.row(s.kv_start)[c..], x.v.stride, keys, d);
+            if h.is_multiple_of(group) {
+                let c = h / group * d;
+                matmul::transpose(k_columns, stride, &x.k.row(s.kv_start)[c..], x.k.stride, keys, d);
+                copy_rows(v_copy, whole(d), &x.v.row(s.kv_start)[c..], x.v.stride, keys, d);
+            }
             head_forward(out, saved, x, s, h, [&mut *scores, &mut *k_columns, &mut *v_copy], stride);
         }
     });
@@ -81,13 +98,18 @@ pub(super) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Seg
 fn few(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment, scores: &mut [f32], stride: usize) {
     let (d, width, keys) = (x.head_size, x.heads * x.head_size, s.keys());
     for h in 0..x.heads {
-        let c = h * d;
-        let (k, v) = (&x.k.row(s.kv_start)[c..], &x.v.row(s.kv_start)[c..]);
+        let (c, kv) = (h * d, h / x.variant.group * d);
+        let (k, v) = (&x.k.row(s.kv_start)[kv..], &x.v.row(s.kv_start)[kv..]);
         for p in 0..s.q_len {
             let seen = &mut scores[p * stride..][..s.past + p + 1];
             matmul::row(seen, &x.q.row(s.q_start + p)[c..][..d], k, x.k.stride, false);
         }
-        weigh(scores, stride, s.q_len, s.past, 1.0 / (d as f32).sqrt(), &mut saved[h..], x.heads);
+        let (mut scale, window) = (1.0 / (d as f32).sqrt(), x.variant.window);
+        if let Some(how) = x.variant.bend(h) {
+            bend(scores, stride, s.q_len, s.past, scale, how);
+            scale = 1.0;
+        }
+        weigh(scores, stride, s.q_len, s.past, window, scale, &mut saved[h..], x.heads);
         let out = &mut out[s.q_start * width + c..];
         let (a, b) =
             (View { at: scores.as_ptr(), rs: stride, cs: 1 }, View { at: v.as_ptr(), rs: x.v.stride, cs: 1 });
@@ -111,10 +133,13 @@ pub(super) fn backward(
     let (block, columns, rows) = (BLOCK * stride, d * stride, BLOCK * whole(d));
     with_room([block, block, columns, columns, keys * whole(d), rows, rows], |mut room| {
         for h in 0..x.heads {
-            let (k, v) = (&x.k.row(s.kv_start)[h * d..], &x.v.row(s.kv_start)[h * d..]);
-            matmul::transpose(room[2], stride, k, x.k.stride, keys, d);
-            matmul::transpose(room[3], stride, v, x.v.stride, keys, d);
-            copy_rows(room[4], whole(d), k, x.k.stride, keys, d);
+            if h.is_multiple_of(x.variant.group) {
+                let kv = h / x.variant.group * d;
+                let (k, v) = (&x.k.row(s.kv_start)[kv..], &x.v.row(s.kv_start)[kv..]);
+                matmul::transpose(room[2], stride, k, x.k.stride, keys, d);
+                matmul::transpose(room[3], stride, v, x.v.stride, keys, d);
+                copy_rows(room[4], whole(d), k, x.k.stride, keys, d);
+            }
             head_backward(grads, places, dout, out, saved, x, s, h, &mut room, stride, add);
         }
     });
@@ -160,10 +185,13 @@ fn head_forward_body<V: Vector>(
     stride: usize,
 ) {
     let (d, width, c) = (x.head_size, x.heads * x.head_size, h * x.head_size);
-    let scale = 1.0 / (d as f32).sqrt();
+    let bent = x.variant.bend(h);
+    let root = 1.0 / (d as f32).sqrt();
+    let scale = if bent.is_some() { 1.0 } else { root };
     for first in (0..s.q_len).step_by(GROUP) {
         let queries = GROUP.min(s.q_len - first);
-        let seen = s.past + first + queries;
+        let oldest = oldest(&x.variant, s.past + first);
+        let (past, seen) = (s.past + first - oldest, s.past + first + queries - oldest);
         let q = &x.q.row(s.q_start + first)[c..];
         let to = &mut out[(s.q_start + first) * width + c..];
         // SAFETY: `check` saw that rows of q and out lie in their slices; `room` holds `GROUP` rows of `stride` scores,
@@ -176,18 +204,22 @@ fn head_forward_body<V: Vector>(
                 a: q.as_ptr(),
                 a_rs: x.q.stride,
                 a_cs: 1,
-                b: k_columns.as_ptr(),
+                b: k_columns[oldest..].as_ptr(),
                 b_rs: stride,
                 c: scores.as_mut_ptr(),
                 c_rs: stride,
                 add: false,
             };
             score.run::<V>();
+            if let Some(how) = bent {
+                bend_body::<V>(scores, stride, queries, past, root, how);
+            }
             weigh_body::<V>(
                 scores,
                 stride,
                 queries,
-                s.past + first,
+                past,
+                x.variant.window,
                 scale,
                 &mut saved[first * x.heads + h..],
                 x.heads,
@@ -199,7 +231,7 @@ fn head_forward_body<V: Vector>(
                 a: scores.as_ptr(),
                 a_rs: stride,
                 a_cs: 1,
-                b: v_copy.as_ptr(),
+                b: v_copy[oldest * whole(d)..].as_ptr(),
                 b_rs: whole(d),
                 c: to.as_mut_ptr(),
                 c_rs: width,
@@ -211,10 +243,12 @@ fn head_forward_body<V: Vector>(
 }
 
 simd! {
-    /// Scores to weights that sum to 1, row by row; row p has seen `past + p + 1` keys, and the weights behind them are 0
-    /// up to the last that any row sees. The logarithm of each row's sum goes to `logs[p * log_stride]`.
+    /// Scores to weights that sum to 1, row by row; row p sees the last `window` of `past + p + 1` keys, and the weights
+    /// before and behind them are 0 up to the last that any row sees. The logarithm of each row's sum goes to
+    /// `logs[p * log_stride]`.
     fn weigh(
-        scores: &mut [f32], stride: usize, queries: usize, past: usize, scale: f32, logs: &mut [f32], log_stride: usize,
+        scores: &mut [f32], stride: usize, queries: usize, past: usize, window: usize, scale: f32, logs: &mut [f32],
+        log_stride: usize,
     ) = weigh_body;
 }
 
@@ -224,6 +258,7 @@ fn weigh_body<V: Vector>(
     stride: usize,
     queries: usize,
     past: usize,
+    window: usize,
     scale: f32,
     logs: &mut [f32],
     log_stride: usize,
@@ -233,6 +268,15 @@ fn weigh_body<V: Vector>(
         let row = &mut scores[p * stride..][..stride];
         let visible = past + p + 1;
         let (row, hidden) = row.split_at_mut(visible.next_multiple_of(V::LANES));
+        // So do those before the first; whole registers of them are not looked at again.
+        let first = visible.saturating_sub(window);
+        let (gone, row) = row.split_at_mut(first / V::LANES * V::LANES);
+        if first > 0 {
+            gone.fill(0.0);
+            let before = V::splat((first - gone.len()) as f32);
+            V::if_gt(before, lanes, none, V::read(row)).write(row);
+        }
+        let visible = visible - gone.len();
         let end = row.len() - V::LANES;
         // Lanes behind the last key that is seen count for nothing.
         let tail = &mut row[end..];
@@ -254,7 +298,7 @@ fn weigh_body<V: Vector>(
         for x in row.chunks_exact_mut(V::LANES) {
             (V::read(x) * share).write(x);
         }
-        let behind = (past + queries).saturating_sub(row.len()).next_multiple_of(V::LANES);
+        let behind = (past + queries).saturating_sub(gone.len() + row.len()).next_multiple_of(V::LANES);
         for x in hidden[..behind].chunks_exact_mut(V::LANES) {
             V::zero().write(x);
         }
@@ -286,29 +330,35 @@ fn head_backward_body<V: Vector>(
     add: bool,
 ) {
     let (d, width, c) = (x.head_size, x.heads * x.head_size, h * x.head_size);
+    let (Variant { group: share, window, .. }, bent) = (x.variant, x.variant.bend(h));
+    // What other heads have left for the keys and values that they share is added to.
+    let (kv, add_kv) = (h / share * d, add || !h.is_multiple_of(share));
     let scale = 1.0 / (d as f32).sqrt();
     let wide = whole(d);
     for first in (0..s.q_len).step_by(BLOCK) {
         let queries = BLOCK.min(s.q_len - first);
         let before = s.past + first;
         let seen = before + queries;
+        // The first block sees to all keys that came before it, be they in sight or not.
+        let oldest_of = |own| if first == 0 { 0 } else { oldest(&x.variant, own) };
+        let oldest = oldest_of(before);
         let at = (s.q_start + first) * width + c;
         let (slope, out) = (&dout[at..], &out[at..]);
         copy_rows_body::<V>(q_copy, wide, &x.q.row(s.q_start + first)[c..], x.q.stride, queries, d);
         copy_rows_body::<V>(slope_copy, wide, slope, width, queries, d);
         for group in (0..queries).step_by(GROUP) {
             let m = GROUP.min(queries - group);
-            let near = before + group + m;
+            let (far, near) = (oldest_of(before + group), before + group + m);
             let score = |a: &[f32], b: &[f32], to: &mut [f32]| Product {
                 m,
-                n: near.next_multiple_of(V::LANES),
+                n: (near - far).next_multiple_of(V::LANES),
                 k: d,
                 a: a[group * wide..].as_ptr(),
                 a_rs: wide,
                 a_cs: 1,
-                b: b.as_ptr(),
+                b: b[far..].as_ptr(),
                 b_rs: stride,
-                c: to[group * stride..].as_mut_ptr(),
+                c: to[group * stride + far..].as_mut_ptr(),
                 c_rs: stride,
                 add: false,
             };
@@ -323,20 +373,25 @@ fn head_backward_body<V: Vector>(
                 let (slope, out) = (&slope[p * width..][..d], &out[p * width..][..d]);
                 let mean = fold::<V>(slope, out, |x, y, sum| x.fma(y, sum));
                 let log = saved[(first + p) * x.heads + h];
-                let row = p * stride..p * stride + seen.next_multiple_of(V::LANES);
+                let row =
+                    p * stride + oldest..p * stride + oldest + (seen - oldest).next_multiple_of(V::LANES);
                 let (weights, dscores) = (&mut weights[row.clone()], &mut dscores[row]);
-                slopes::<V>(weights, dscores, before + p + 1, scale, log, mean);
+                let visible = x.variant.first(before + p).max(oldest) - oldest..before + p + 1 - oldest;
+                match bent {
+                    None => slopes::<V, false>(weights, dscores, visible, scale, log, mean, (0.0, 0.0)),
+                    Some(how) => slopes::<V, true>(weights, dscores, visible, scale, log, mean, how),
+                }
             }
             let to = grads[dq.at(s.q_start + first + group) + c..].as_mut_ptr();
-            let a = dscores[group * stride..].as_ptr();
+            let a = dscores[group * stride + far..].as_ptr();
             let dq = Product {
                 m,
                 n: d,
-                k: near,
+                k: near - far,
                 a,
                 a_rs: stride,
                 a_cs: 1,
-                b: k_copy.as_ptr(),
+                b: k_copy[far * wide..].as_ptr(),
                 b_rs: wide,
                 c: to,
                 c_rs: dq.stride,
@@ -347,14 +402,16 @@ fn head_backward_body<V: Vector>(
         }
         // Keys that earlier blocks have seen, then those that this one is the first to see.
         let old = if first == 0 { 0 } else { before };
-        for (keys, add) in [(0..old, true), (old..seen, add)] {
+        for (keys, add) in [(oldest..old, true), (old..seen, add_kv)] {
             for j in keys.clone().step_by(GROUP) {
-                // Queries before the first of these keys do not see it.
+                // Queries before the first of these keys do not see it, nor do those a window behind the last.
                 let from = j.saturating_sub(before);
+                let until =
+                    queries.min((j + GROUP - 1).saturating_add(window).saturating_sub(before)).max(from);
                 let sum = |a: &[f32], b: &[f32], to: &mut [f32], c_rs: usize| Product {
                     m: GROUP.min(keys.end - j),
                     n: d,
-                    k: queries - from,
+                    k: until - from,
                     a: a[from * stride + j..].as_ptr(),
                     a_rs: 1,
                     a_cs: stride,
@@ -364,8 +421,8 @@ fn head_backward_body<V: Vector>(
                     c_rs,
                     add,
                 };
-                let dk_sum = sum(dscores, q_copy, &mut grads[dk.at(s.kv_start + j) + c..], dk.stride);
-                let dv_sum = sum(weights, slope_copy, &mut grads[dv.at(s.kv_start + j) + c..], dv.stride);
+                let dk_sum = sum(dscores, q_copy, &mut grads[dk.at(s.kv_start + j) + kv..], dk.stride);
+                let dv_sum = sum(weights, slope_copy, &mut grads[dv.at(s.kv_start + j) + kv..], dv.stride);
                 // SAFETY: as above.
                 unsafe {
                     dk_sum.run::<V>();
@@ -376,22 +433,42 @@ fn head_backward_body<V: Vector>(
     }
 }
 
-/// In place: scores to weights, `e^(score scale - log)`, and gains to `weight (gain - mean) scale`; 0 behind the last
-/// visible key.
+/// In place: scores to weights, `e^(score scale - log)`, and gains to `weight (gain - mean) scale`; 0 where no key is
+/// visible. Where `BENT`, the scores are what [`bend`] makes of them, and the gains what follows from that.
 #[inline(always)]
-fn slopes<V: Vector>(scores: &mut [f32], gains: &mut [f32], visible: usize, scale: f32, log: f32, mean: f32) {
+fn slopes<V: Vector, const BENT: bool>(
+    scores: &mut [f32],
+    gains: &mut [f32],
+    visible: Range<usize>,
+    scale: f32,
+    log: f32,
+    mean: f32,
+    (cap, slope): (f32, f32),
+) {
     let (scale, log, mean) = (V::splat(scale), V::splat(-log), V::splat(mean));
     let (lanes, none) = (V::iota(), V::splat(f32::NEG_INFINITY));
     for (i, (x, g)) in scores.chunks_exact_mut(V::LANES).zip(gains.chunks_exact_mut(V::LANES)).enumerate() {
-        if i * V::LANES >= visible {
+        let start = i * V::LANES;
+        if start >= visible.end || start + V::LANES <= visible.start {
             V::zero().write(x);
             V::zero().write(g);
             continue;
         }
-        let seen = V::splat((visible - i * V::LANES) as f32);
-        let score = V::if_gt(seen, lanes, V::read(x), none);
-        let weight = math::weight(scale.fma(score, log));
-        (weight * scale * (V::read(g) - mean)).write(g);
+        let seen = V::splat((visible.end - start) as f32);
+        let mut score = V::if_gt(seen, lanes, V::read(x), none);
+        if start < visible.start {
+            score = V::if_gt(V::splat((visible.start - start) as f32), lanes, none, score);
+        }
+        let (weight, rate) = if BENT {
+            let distance = seen - V::splat(1.0) - lanes;
+            let (capped, rate) = capped(score * scale, cap);
+            // What is out of sight stays so, though a cap would bring it back.
+            let score = V::if_gt(score, none, distance.fnma(V::splat(slope), capped) + log, none);
+            (math::weight(score), rate * scale)
+        } else {
+            (math::weight(scale.fma(score, log)), scale)
+        };
+        (weight * rate * (V::read(g) - mean)).write(g);
         weight.write(x);
     }
 }

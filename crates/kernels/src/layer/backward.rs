@@ -5,7 +5,7 @@ use super::forward::{Write, add, dot, load, store};
 use super::tile::{Finish, Table, each_register, each_row, outer};
 use super::{Layer, columns, group};
 use crate::activation::{self, Activation};
-use crate::attention::{Inputs, Place, Segment, small};
+use crate::attention::{Inputs, Place, Segment, Variant, small};
 use crate::vector::Vector;
 
 simd! {
@@ -153,6 +153,7 @@ fn body<V: Vector, const NC: usize>(
             segments: now,
             heads: layer.heads,
             head_size: layer.head_size(),
+            variant: Variant::default(),
         };
         let places_of = [0, c, 2 * c].map(|offset| Place { offset, stride: 3 * c });
         let found = &kept[places.found + first * c..][..rows.len() * c];

@@ -4,7 +4,7 @@
 use super::tile::{Finish, Table, each_register, each_row};
 use super::{Kept, Layer, Memory, columns, group};
 use crate::activation::{self, Activation};
-use crate::attention::{Inputs, Place, Rows, Segment, small};
+use crate::attention::{Inputs, Place, Rows, Segment, Variant, small};
 use crate::math;
 use crate::vector::Vector;
 use std::ops::Range;
@@ -262,7 +262,7 @@ fn look_around(
             (table(memory.k), table(memory.v))
         }
     };
-    let inputs = Inputs { q, k, v, segments, heads, head_size };
+    let inputs = Inputs { q, k, v, segments, heads, head_size, variant: Variant::default() };
     let mut done = 0;
     for &s in segments {
         let len = s.saved(heads, head_size);

@@ -21,7 +21,15 @@ pub struct Steps {
 fn inputs<'a>(layer: &Layer, qkv: &'a [f32], segments: &'a [Segment]) -> Inputs<'a> {
     let c = layer.channels;
     let [q, k, v] = [0, 1, 2].map(|i| Rows { data: qkv, offset: i * c, stride: 3 * c });
-    Inputs { q, k, v, segments, heads: layer.heads, head_size: c / layer.heads }
+    Inputs {
+        q,
+        k,
+        v,
+        segments,
+        heads: layer.heads,
+        head_size: c / layer.heads,
+        variant: attention::Variant::default(),
+    }
 }
 
 /// See [`forward`](super::forward): a whole document at once, without memory.

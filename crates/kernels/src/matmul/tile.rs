@@ -34,17 +34,13 @@ pub(super) struct Panel {
     pub accumulate: bool,
 }
 
-/// How B lies: as [`Panel::b_packed`] says; elsewhere, in whole registers or with a part of one at the end.
-const PACKED: u8 = 0;
-const WHOLE: u8 = 1;
-const PART: u8 = 2;
-
-/// `$body` for each `$i` below `$n`, written out: a loop that the compiler leaves a loop would keep the sums in memory.
-macro_rules! each {
-    ($n:expr, $i:ident => $body:block) => { each!($n, $i, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
-    ($n:expr, $i:ident, $body:block, $($at:literal)*) => {
+/// `$body` for each row `$i` of the tile, written out: a loop of that length the compiler may leave a loop, and keep
+/// the sums in memory.
+macro_rules! rows {
+    ($i:ident => $body:block) => { rows!($i, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+    ($i:ident, $body:block, $($at:literal)*) => {
         $(
-            if const { $at < $n } {
+            if const { $at < MR } {
                 let $i: usize = $at;
                 $body
             }
@@ -53,11 +49,13 @@ macro_rules! each {
 }
 
 #[inline(always)]
-unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const KIND: u8>(p: &Panel) {
+unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const PACKED: bool>(
+    p: &Panel,
+) {
     let last = p.n - (NV - 1) * V::LANES;
     let (a_stride, c_stride) = (p.a_stride, p.c_stride);
     // A stride that is known leaves no arithmetic between the multiply-adds.
-    let b_stride = if KIND == PACKED { NV * V::LANES } else { p.b_stride };
+    let b_stride = if PACKED { NV * V::LANES } else { p.b_stride };
     let a_step = if COLUMNS { a_stride } else { 1 };
     let mut sums = [[V::zero(); NV]; MR];
     if p.k >= 64 {
@@ -74,31 +72,29 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
         macro_rules! step {
             ($u:expr) => {
                 let mut row = [V::zero(); NV];
-                each!(NV, j => {
+                for j in 0..NV {
                     let at = b.add($u * b_stride + j * V::LANES);
-                    row[j] = if KIND == PART && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
-                });
-                each!(MR, i => {
+                    row[j] = if !PACKED && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
+                }
+                rows!(i => {
                     let x = V::splat(*a.add(if COLUMNS { $u * a_stride + i } else { i * a_stride + $u }));
-                    each!(NV, j => { sums[i][j] = x.fma(row[j], sums[i][j]); });
+                    for j in 0..NV {
+                        sums[i][j] = x.fma(row[j], sums[i][j]);
+                    }
                 });
             };
         }
-        for _ in 0..p.k / 4 {
+        for _ in 0..p.k / 2 {
             step!(0);
             step!(1);
-            step!(2);
-            step!(3);
-            a = a.add(4 * a_step);
-            b = b.add(4 * b_stride);
+            a = a.add(2 * a_step);
+            b = b.add(2 * b_stride);
         }
-        for _ in 0..p.k % 4 {
+        if p.k % 2 == 1 {
             step!(0);
-            a = a.add(a_step);
-            b = b.add(b_stride);
         }
-        each!(MR, i => {
-            each!(NV, j => {
+        rows!(i => {
+            for j in 0..NV {
                 let at = p.c.add(i * c_stride + j * V::LANES);
                 if j < NV - 1 || last == V::LANES {
                     let sum = if p.accumulate { V::load(at) + sums[i][j] } else { sums[i][j] };
@@ -107,14 +103,14 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
                     let sum = if p.accumulate { V::load_part(at, last) + sums[i][j] } else { sums[i][j] };
                     sum.store_part(at, last);
                 }
-            });
+            }
         });
     }
 }
 
 /// Rows of a tile: as many as leave registers for a row of B and one number of A.
 #[inline(always)]
-const fn rows<V: Vector>(nv: usize, columns: bool) -> usize {
+const fn tallest<V: Vector>(nv: usize, columns: bool) -> usize {
     match (V::REGISTERS, nv) {
         (32, 1) if columns => 16, // rows next to each other need one pointer; else each needs its own
         (32, _) | (16, 1) => 8,
@@ -127,8 +123,7 @@ const fn rows<V: Vector>(nv: usize, columns: bool) -> usize {
 /// By columns, tiles keep within groups of 16 rows.
 #[inline(always)]
 fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
-    let most = rows::<V>(NV, COLUMNS);
-    let kind = if p.b_packed { PACKED } else { if p.n < NV * V::LANES { PART } else { WHOLE } };
+    let most = tallest::<V>(NV, COLUMNS);
     let (start, m) = (p.a, p.m);
     for first in (0..m).step_by(if COLUMNS { GROUP } else { m.max(1) }) {
         let mut left = if COLUMNS { GROUP.min(m - first) } else { m };
@@ -140,14 +135,16 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
             let height = left.div_ceil(tiles);
             macro_rules! heights {
                 ($($mr:literal)*) => {
-                    match (height, kind) {
+                    match (height, p.b_packed) {
                         $(
                             // SAFETY: the caller vouches for all `m` rows; `height` are left.
-                            ($mr, PACKED) if const { $mr <= rows::<V>(NV, COLUMNS) } => unsafe { tile::<V, $mr, NV, COLUMNS, PACKED>(&p) },
+                            ($mr, true) if const { $mr <= tallest::<V>(NV, COLUMNS) } => unsafe {
+                                tile::<V, $mr, NV, COLUMNS, true>(&p)
+                            },
                             // SAFETY: as above.
-                            ($mr, WHOLE) if const { $mr <= rows::<V>(NV, COLUMNS) } => unsafe { tile::<V, $mr, NV, COLUMNS, WHOLE>(&p) },
-                            // SAFETY: as above.
-                            ($mr, PART) if const { $mr <= rows::<V>(NV, COLUMNS) } => unsafe { tile::<V, $mr, NV, COLUMNS, PART>(&p) },
+                            ($mr, false) if const { $mr <= tallest::<V>(NV, COLUMNS) } => unsafe {
+                                tile::<V, $mr, NV, COLUMNS, false>(&p)
+                            },
                         )*
                         _ => unreachable!("a tile of {height} rows"),
                     }

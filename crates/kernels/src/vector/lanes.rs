@@ -55,6 +55,10 @@ impl Vector for F32Lanes {
     #[expect(unsafe_code, reason = "the contract of the trait")]
     #[inline(always)]
     unsafe fn load_part(p: *const f32, n: usize) -> Self {
+        if n == 8 {
+            // SAFETY: the caller vouches for all 8 numbers.
+            return unsafe { Self::load(p) };
+        }
         // SAFETY: the caller vouches for `n` numbers.
         F32Lanes(from_fn(|i| if i < n { unsafe { *p.add(i) } } else { 0.0 }))
     }

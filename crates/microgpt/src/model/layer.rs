@@ -5,6 +5,8 @@ use crate::config::Config;
 use crate::layout::Layout;
 use crate::model::{attention::Attention, mlp::Mlp};
 use crate::norm::{Norm, NormPlace};
+use crate::position::Position;
+use crate::sight::{AttentionKind, Sight};
 use crate::tensor::{Engine, Op, Tensor};
 
 /// The two halves of a layer.
@@ -29,6 +31,9 @@ pub(super) struct Whole {
 /// Is a layer of these settings the common one, [`Op::Layer`]? Whatever else can be chosen is computed part by part.
 fn is_common(config: &Config) -> bool {
     !config.activation.gated()
+        && config.sight() == Sight::plain(config.n_head)
+        && config.attention == AttentionKind::Softmax
+        && config.position != Position::Rotary
         && config.norm == Norm::RmsNorm
         && config.norm_place == NormPlace::Pre
         && !config.qk_norm

@@ -90,7 +90,7 @@ impl<'a> Proof<'a> {
         config.validate()?;
         let model = Gpt::new(config, corpus.tokenizer.vocab_size());
         let mut batch = Batch::default();
-        corpus.fill(&mut batch, 0, 3, config.block_size);
+        corpus.fill(&mut batch, 0, 3, config.block_size)?;
         let mut rng = Rng::new(config.seed);
         let params = model.layout.matrices().iter().flat_map(|m| {
             // What begins with one number for all is moved off it as well: a gain of 1 hides behind what it multiplies.
@@ -216,7 +216,7 @@ impl<'a> Proof<'a> {
         let mut engine = self.engine();
         let v = self.model.vocab_size();
         let whole = self.logits(&mut engine, &self.batch);
-        engine.reserve_memory(self.model.memory_slots(), self.model.block_size(), self.model.n_embd());
+        engine.reserve_memory(self.model.memory_slots(), self.model.block_size(), self.model.memory_cols());
         let mut check = named("decoding equals the full pass");
         for segment in &self.batch.segments {
             for p in 0..segment.len {
@@ -251,7 +251,7 @@ impl<'a> Proof<'a> {
                 if pause == Some(step) {
                     trainer = Trainer::resume(trainer.checkpoint(&corpus.tokenizer, &rng))?;
                 }
-                corpus.fill(&mut batch, step, 2, self.config.block_size);
+                corpus.fill(&mut batch, step, 2, self.config.block_size)?;
                 trainer.step(&batch)?;
             }
             let params = trainer.params().iter().map(|p| p.to_f64()).collect();
@@ -291,6 +291,8 @@ mod tests {
     use crate::activation::{Activation, Named};
     use crate::choices::Choice;
     use crate::documents::Documents;
+    use crate::position::Position;
+    use crate::sight::AttentionKind;
 
     fn corpus() -> Corpus {
         Corpus::new(Documents::from_lines("abacus\ncab\nb\nscuba".into()).unwrap())
@@ -312,6 +314,37 @@ mod tests {
         for activation in listed.chain(typed) {
             let report = report(&Config { activation, n_layer: 2, ..small() }, None);
             assert!(report.passed(), "{activation}: {report:#?}");
+        }
+    }
+
+    /// Every position with every attention, and what can be had together.
+    #[test]
+    fn every_position_and_attention_is_proved() {
+        let base = Config { n_head: 4, n_layer: 2, ..small() };
+        let all = Config { n_kv_head: 2, window: 2, softcap: 1.5, ..base.clone() };
+        let (rotary, alibi) = (Position::Rotary, Position::Alibi);
+        let mut configs = vec![
+            Config { n_kv_head: 2, ..base.clone() },
+            Config { n_kv_head: 1, ..base.clone() },
+            Config { window: 1, ..base.clone() },
+            Config { window: 3, ..base.clone() },
+            Config { softcap: 0.5, ..base.clone() },
+            Config { position: rotary, rope_base: 3.0, ..base.clone() },
+            Config { position: alibi, n_head: 3, n_embd: 6, ..base.clone() },
+            Config { position: rotary, ..all.clone() },
+            Config { position: alibi, ..all.clone() },
+            Config { position: Position::None, ..all },
+            Config { attention: AttentionKind::Linear, position: rotary, n_kv_head: 2, ..base.clone() },
+            Config { position: rotary, n_kv_head: 2, qk_norm: true, bias: true, tied: true, ..base.clone() },
+        ];
+        for (&position, &attention) in
+            Position::ALL.iter().flat_map(|p| AttentionKind::ALL.iter().map(move |a| (p, a)))
+        {
+            configs.push(Config { position, attention, ..base.clone() });
+        }
+        for config in configs.into_iter().filter(|config| config.validate().is_ok()) {
+            let report = report(&config, None);
+            assert!(report.passed(), "{config:?}: {report:#?}");
         }
     }
 

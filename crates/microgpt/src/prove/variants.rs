@@ -46,7 +46,7 @@ struct Factor {
 impl Factor {
     /// None for a setting that is not to vary.
     fn of(knob: &Knob, base: &Config) -> Option<Factor> {
-        if !["model", "training"].contains(&knob.group) || FIXED.contains(&knob.name) {
+        if ["data", "sampling"].contains(&knob.group) || FIXED.contains(&knob.name) {
             return None;
         }
         let default = base.get(knob.name)?;
@@ -115,6 +115,19 @@ pub fn pairwise(base: &Config) -> Vec<Variant> {
         found.push(search.variant(&row));
     }
     found
+}
+
+/// The settings of `base`, each setting that can vary changed alone to each of its other values, where that can be.
+pub fn singly(base: &Config) -> Vec<Variant> {
+    let factors: Vec<Factor> = Config::knobs().iter().filter_map(|knob| Factor::of(knob, base)).collect();
+    let changes =
+        factors.iter().flat_map(|factor| factor.values[1..].iter().map(|value| (factor.name, value)));
+    let variant = |(name, value): (&str, &String)| {
+        let mut config = base.clone();
+        config.set(name, value).ok()?;
+        config.validate().is_ok().then(|| Variant { config, changes: format!("{name}={value}") })
+    };
+    changes.filter_map(variant).collect()
 }
 
 impl Search {

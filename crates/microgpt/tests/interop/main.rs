@@ -1,6 +1,8 @@
 //! Against PyTorch's numbers, which the scripts in `tests/interop` have recorded. One module a topic.
 
 mod activation;
+mod attention;
+mod block;
 mod golden;
 mod norm;
 mod optim;
@@ -13,7 +15,7 @@ use microgpt::real::Real;
 use microgpt::tensor::{Engine, Index, Learner, Shape, Tensor};
 
 /// Of a tensor and of parameters.
-type Function = dyn for<'e> Fn(&'e dyn Engine, Tensor<'e>, &[Tensor<'e>]) -> Tensor<'e>;
+type Function<'f> = dyn for<'e> Fn(&'e dyn Engine, Tensor<'e>, &[Tensor<'e>]) -> Tensor<'e> + 'f;
 
 /// What `f` makes of `x`, and the gradients of sum(f(x) * dy): that of x first, then of each of `params`. On both
 /// engines, with shortcuts and without: a name and the tables' numbers of each.
@@ -21,7 +23,7 @@ fn on_each_engine(
     x: &Table,
     params: &[&Table],
     dy: &Table,
-    f: &Function,
+    f: &Function<'_>,
 ) -> Vec<(&'static str, Vec<Vec<f64>>)> {
     let tables: Vec<&Table> = [x].into_iter().chain(params.iter().copied()).chain([dy]).collect();
     let flat: Vec<f64> = tables.iter().flat_map(|table| table.numbers.iter().copied()).collect();
@@ -33,7 +35,7 @@ fn on_each_engine(
     ]
 }
 
-fn run<R: Real>(mut engine: impl Learner<R>, tables: &[&Table], f: &Function) -> Vec<Vec<f64>> {
+fn run<R: Real>(mut engine: impl Learner<R>, tables: &[&Table], f: &Function<'_>) -> Vec<Vec<f64>> {
     // All rows are one document: row r stands at position r, and by that is looked up.
     let rows = tables[0].rows;
     let mut batch = Batch::default();

@@ -198,20 +198,29 @@ impl Tape {
                 let inverse = &self.values[y.kept..y.kept + t];
                 norm::rmsnorm_backward(dx, dy, &self.values[x], inverse, t, c, add);
             }
-            Op::Attention { q, k, v, heads } => {
+            Op::Sinusoids => {}
+            Op::Rotate { .. } => self.rotate_back(&y),
+            Op::Feature(x) => self.feature_back(&y, x),
+            Op::Attention { q, k, v, sight } | Op::LinearAttention { q, k, v, sight } => {
                 let add = self.touch_all([q, k, v]);
                 let tables = [q, k, v].map(|id| self.get(id));
                 let rows =
                     |s: Stored| attention::Rows { data: &self.values, offset: s.start, stride: s.stride };
                 let [q, k, v] = tables.map(rows);
                 let places = tables.map(|s| attention::Place { offset: s.start, stride: s.stride });
-                let inputs =
-                    attention::Inputs { q, k, v, segments: &self.segments, heads, head_size: c / heads };
-                let saved = attention::saved_len(&self.segments, heads, c / heads);
+                let (heads, head_size) = (sight.heads(), c / sight.heads());
+                let (segments, variant) = (&self.segments, self.tables.variant(sight));
+                let inputs = attention::Inputs { q, k, v, segments, heads, head_size, variant };
+                let saved = attention::saved_len(segments, heads, head_size);
                 let (grads, dout) = self.grads.split_at_mut(y.start);
                 let dout = &dout[..y.shape.len()];
                 let (out, saved) = (&self.values[y.all()], &self.values[y.kept..y.kept + saved]);
-                attention::backward(grads, places, dout, out, saved, &inputs, add);
+                match y.op {
+                    Op::Attention { .. } => {
+                        attention::backward(grads, places, dout, out, saved, &inputs, add)
+                    }
+                    _ => attention::linear::backward(grads, places, dout, out, saved, &inputs, add),
+                }
             }
             _ => self.primitive_back(y),
         }

@@ -141,14 +141,23 @@ impl Tape {
                 let (before, out, inverse) = self.split(y);
                 norm::rmsnorm(out, &mut inverse[..t], before.all(x), t, c);
             }
-            Op::Attention { q, k, v, heads } => {
-                let segments = std::mem::take(&mut self.segments);
-                let saved = attention::saved_len(&segments, heads, c / heads);
+            Op::Sinusoids => self.sinusoids(y),
+            Op::Rotate { .. } => self.rotate(y),
+            Op::Feature(x) => self.feature(y, x),
+            Op::Attention { q, k, v, sight } | Op::LinearAttention { q, k, v, sight } => {
+                let (segments, mut tables) =
+                    (std::mem::take(&mut self.segments), std::mem::take(&mut self.tables));
+                let (heads, head_size) = (sight.heads(), c / sight.heads());
+                let saved = attention::saved_len(&segments, heads, head_size);
                 let (before, out, kept) = self.split(y);
                 let [q, k, v] = [q, k, v].map(|id| before.rows(id));
-                let inputs = attention::Inputs { q, k, v, segments: &segments, heads, head_size: c / heads };
-                attention::forward(out, &mut kept[..saved], &inputs);
-                self.segments = segments;
+                let variant = tables.variant(sight);
+                let inputs = attention::Inputs { q, k, v, segments: &segments, heads, head_size, variant };
+                match y.op {
+                    Op::Attention { .. } => attention::forward(out, &mut kept[..saved], &inputs),
+                    _ => attention::linear::forward(out, &mut kept[..saved], &inputs),
+                }
+                (self.segments, self.tables) = (segments, tables);
             }
             Op::Embed { tokens, places } => {
                 let (what, place) = (self.get(tokens), self.get(places));

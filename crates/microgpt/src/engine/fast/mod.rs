@@ -5,16 +5,19 @@
 
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
+use crate::sight::Sight;
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::{attention, sample, slices};
 use std::cell::{Ref, RefCell};
+use std::ops::Range;
 
 mod backward;
 mod forward;
 mod layer;
 mod model;
 mod norms;
+mod places;
 mod primitives;
 mod sums;
 
@@ -31,6 +34,7 @@ struct Tape {
     /// Those of earlier parts of the batch.
     aside: Vec<Buffer>,
     packed: layer::Packed,
+    tables: places::Tables,
     /// The keys and values of decoding.
     memory: Buffer,
     memory_rows: usize,
@@ -335,13 +339,15 @@ impl Tape {
             Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::Model { .. } => model::decoder(op).map_or(0, |model| model.scratch_len()),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
-            Op::Attention { heads, .. } => attention::saved_len(&self.segments, heads, shape.cols / heads),
+            Op::Attention { sight, .. } | Op::LinearAttention { sight, .. } => {
+                attention::saved_len(&self.segments, sight.heads(), shape.cols / sight.heads())
+            }
             _ => 0,
         }
     }
 
-    /// Which rows of keys and values row p of a segment sees: the first, and how many.
-    fn context(&self, segment: &Segment, p: usize) -> (usize, usize) {
-        (if self.batch.decoding { segment.memory } else { segment.start }, segment.past + p + 1)
+    /// Which rows of keys and values row p of a segment sees: the row that they are counted from, and which.
+    fn context(&self, segment: &Segment, p: usize, sight: Sight) -> (usize, Range<usize>) {
+        (if self.batch.decoding { segment.memory } else { segment.start }, sight.keys(segment.past + p))
     }
 }

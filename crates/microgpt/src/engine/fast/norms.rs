@@ -40,7 +40,7 @@ impl Tape {
         let (x, params) = match y.op {
             Op::LinearBias { x, w, bias } => {
                 let bias = self.get(bias).all();
-                slices::sum_rows(&mut self.param_grads[bias], &self.grads[y.all()]);
+                slices::sum_rows(self.param_grads.at(bias), &self.grads[y.all()]);
                 return self.linear_back(y, x, w);
             }
             Op::RmsNormGain { x, gain } => (x, [gain; 3]),
@@ -55,7 +55,7 @@ impl Tape {
         let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
         let (x, kept) = (&self.values[x], &self.values[y.kept..]);
         let weights = |i: usize| &self.params[places[i].clone()];
-        let grads = &mut self.param_grads;
+        let grads = self.param_grads.with(places.clone());
         match y.op {
             Op::RmsNormGain { .. } => {
                 let dgain = &mut grads[places[0].clone()];

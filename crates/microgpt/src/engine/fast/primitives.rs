@@ -35,6 +35,7 @@ impl Tape {
         }
         let b = self.get(b);
         let others = if of_params { &*self.params } else { &*self.values };
+        let sums = if of_params { self.param_grads.at(b.all()) } else { &mut [] };
         let (before, after) = self.grads.split_at_mut(y.start);
         for r in 0..y.shape.rows {
             for c in 0..y.shape.cols {
@@ -42,7 +43,7 @@ impl Tape {
                 let (da, db) = local(self.values[i], others[j]);
                 before[i] += da * g;
                 if of_params {
-                    self.param_grads[j] += db * g;
+                    sums[j - b.start] += db * g;
                 } else {
                     before[j] += db * g;
                 }
@@ -109,35 +110,50 @@ impl Tape {
                 let (a, b) = (self.step(a), self.step(b));
                 self.each(y, |x, r, _| (0..a.shape.cols).map(|c| x[a.at(r, c)] * x[b.at(r, c)]).sum());
             }
-            Op::Scores { q, k, heads } => {
-                let (q, k) = (self.step(q), self.get(k));
+            Op::Scores { q, k, sight, hidden } => {
+                let (q, k, heads) = (self.step(q), self.get(k), sight.heads());
                 let d = q.shape.cols / heads;
-                self.values[y.all()].fill(f32::NEG_INFINITY);
+                self.values[y.all()].fill(hidden as f32);
                 for segment in &self.batch.segments {
                     for p in 0..segment.len {
-                        let (first, seen) = self.context(segment, p);
+                        let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
-                        for (h, s) in (0..heads).flat_map(|h| (0..seen).map(move |s| (h, s))) {
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
                             let keys = if k.place == Place::Memory { &self.memory } else { &self.values };
-                            let products = (h * d..(h + 1) * d)
-                                .map(|c| self.values[q.at(row, c)] * keys[k.at(first + s, c)]);
+                            let (q, k) = (q.at(row, h * d), k.at(first + s, h / sight.group() * d));
+                            let products = (0..d).map(|j| self.values[q + j] * keys[k + j]);
                             self.values[y.at(row * heads + h, s)] = products.sum();
                         }
                     }
                 }
             }
-            Op::Mix { a, v, heads } => {
-                let (a, v) = (self.step(a), self.get(v));
-                let d = v.shape.cols / heads;
+            Op::Recede { x, sight } => {
+                let (x, heads) = (self.step(x), sight.heads());
+                self.values[y.all()].fill(f32::NEG_INFINITY);
                 for segment in &self.batch.segments {
                     for p in 0..segment.len {
-                        let (first, seen) = self.context(segment, p);
+                        let (_, seen) = self.context(segment, p, sight);
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
+                            let row = (segment.start + p) * heads + h;
+                            let lost = self.slope(sight, h) * (segment.past + p - s) as f32;
+                            self.values[y.at(row, s)] = self.values[x.at(row, s)] - lost;
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, sight } => {
+                let (a, v, heads) = (self.step(a), self.get(v), sight.heads());
+                let d = y.shape.cols / heads;
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
-                        for c in 0..v.shape.cols {
+                        for c in 0..y.shape.cols {
                             let numbers = if v.place == Place::Memory { &self.memory } else { &self.values };
+                            let (h, kv) = (c / d, c / d / sight.group() * d + c % d);
                             let product =
-                                |s| self.values[a.at(row * heads + c / d, s)] * numbers[v.at(first + s, c)];
-                            self.values[y.at(row, c)] = (0..seen).map(product).sum();
+                                |s| self.values[a.at(row * heads + h, s)] * numbers[v.at(first + s, kv)];
+                            self.values[y.at(row, c)] = seen.clone().map(product).sum();
                         }
                     }
                 }
@@ -233,36 +249,50 @@ impl Tape {
                     }
                 }
             }
-            Op::Scores { q, k, heads } => {
+            Op::Scores { q, k, sight, .. } => {
                 [q, k].into_iter().for_each(|id| self.ready(id));
-                let (q, k) = (self.step(q), self.step(k));
+                let (q, k, heads) = (self.step(q), self.step(k), sight.heads());
                 let d = q.shape.cols / heads;
                 for segment in &self.batch.segments {
                     for p in 0..segment.len {
-                        let (first, seen) = self.context(segment, p);
+                        let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
-                        for (h, s) in (0..heads).flat_map(|h| (0..seen).map(move |s| (h, s))) {
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
                             let g = self.grads[y.at(row * heads + h, s)];
-                            for c in h * d..(h + 1) * d {
-                                let (q, k) = (q.at(row, c), k.at(first + s, c));
-                                self.grads[q] += self.values[k] * g;
-                                self.grads[k] += self.values[q] * g;
+                            let (q, k) = (q.at(row, h * d), k.at(first + s, h / sight.group() * d));
+                            for j in 0..d {
+                                self.grads[q + j] += self.values[k + j] * g;
+                                self.grads[k + j] += self.values[q + j] * g;
                             }
                         }
                     }
                 }
             }
-            Op::Mix { a, v, heads } => {
-                [a, v].into_iter().for_each(|id| self.ready(id));
-                let (a, v) = (self.step(a), self.step(v));
-                let d = v.shape.cols / heads;
+            Op::Recede { x, sight } => {
+                self.ready(x);
+                let (x, heads) = (self.step(x), sight.heads());
                 for segment in &self.batch.segments {
                     for p in 0..segment.len {
-                        let (first, seen) = self.context(segment, p);
+                        let (_, seen) = self.context(segment, p, sight);
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
+                            let row = (segment.start + p) * heads + h;
+                            self.grads[x.at(row, s)] += self.grads[y.at(row, s)];
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, sight } => {
+                [a, v].into_iter().for_each(|id| self.ready(id));
+                let (a, v, heads) = (self.step(a), self.step(v), sight.heads());
+                let d = y.shape.cols / heads;
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
-                        for (c, s) in (0..v.shape.cols).flat_map(|c| (0..seen).map(move |s| (c, s))) {
+                        for (c, s) in (0..y.shape.cols).flat_map(|c| seen.clone().map(move |s| (c, s))) {
                             let g = self.grads[y.at(row, c)];
-                            let (a, v) = (a.at(row * heads + c / d, s), v.at(first + s, c));
+                            let (h, kv) = (c / d, c / d / sight.group() * d + c % d);
+                            let (a, v) = (a.at(row * heads + h, s), v.at(first + s, kv));
                             self.grads[a] += self.values[v] * g;
                             self.grads[v] += self.values[a] * g;
                         }

@@ -2,6 +2,7 @@
 //! that of each operand. Numbers go from last to first, as microgpt.py's walk does.
 
 use super::{Fault, Stored, Tape};
+use crate::position::pairs;
 use crate::real::pow;
 use crate::tensor::{Id, Op, Order};
 
@@ -159,15 +160,35 @@ impl Tape {
                 }
             }
             Op::Linear { x, w } => self.linear_back(y, self.get(x), self.get(w)),
-            Op::Scores { q, k, heads } => {
-                let (q, k) = (self.get(q), self.get(k));
+            Op::Feature(x) => {
+                let x = self.get(x);
+                self.each_back(y, |values, grads, r, c, g| {
+                    // 1 above 0, e^x below.
+                    grads[x.at(r, c)] += values[y.at(r, c)].min(1.0) * g;
+                });
+            }
+            Op::Sinusoids => {}
+            Op::Rotate { x, heads, base } => {
+                let x = self.get(x);
+                for (r, pair) in
+                    (0..y.shape.rows).flat_map(|r| pairs(y.shape.cols, heads).map(move |p| (r, p)))
+                {
+                    let (sin, cos) = pair.angle(self.batch.positions[r], base).sin_cos();
+                    let (a, b) = (self.grads[y.at(r, pair.a)], self.grads[y.at(r, pair.b)]);
+                    self.grads[x.at(r, pair.a)] += a * cos + b * sin;
+                    self.grads[x.at(r, pair.b)] += b * cos - a * sin;
+                }
+            }
+            Op::Scores { q, k, sight, .. } => {
+                let (q, k, heads) = (self.get(q), self.get(k), sight.heads());
                 let d = q.shape.cols / heads;
                 for segment in self.batch.segments.iter().rev() {
                     for p in (0..segment.len).rev() {
-                        let (first, seen) = self.context(segment, p);
-                        for (h, s) in (0..heads).flat_map(|h| (0..seen).rev().map(move |s| (h, s))) {
+                        let (first, seen) = self.context(segment, p, sight);
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().rev().map(move |s| (h, s))) {
                             let g = self.grads[y.at((segment.start + p) * heads + h, s)];
-                            let (q, k) = (q.at(segment.start + p, h * d), k.at(first + s, h * d));
+                            let kv = h / sight.group() * d;
+                            let (q, k) = (q.at(segment.start + p, h * d), k.at(first + s, kv));
                             let heard = fault != Some(Fault::StaleKv) || s == segment.past + p;
                             for j in 0..d {
                                 self.grads[q + j] += self.values[k + j] * g;
@@ -179,18 +200,31 @@ impl Tape {
                     }
                 }
             }
-            Op::Mix { a, v, heads } => {
-                let (a, v) = (self.get(a), self.get(v));
-                let d = v.shape.cols / heads;
+            Op::Recede { x, sight } => {
+                let (x, heads) = (self.get(x), sight.heads());
                 for segment in self.batch.segments.iter().rev() {
                     for p in (0..segment.len).rev() {
-                        let (first, seen) = self.context(segment, p);
+                        let (_, seen) = self.context(segment, p, sight);
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
+                            let row = (segment.start + p) * heads + h;
+                            self.grads[x.at(row, s)] += self.grads[y.at(row, s)];
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, sight } => {
+                let (a, v, heads) = (self.get(a), self.get(v), sight.heads());
+                let d = y.shape.cols / heads;
+                for segment in self.batch.segments.iter().rev() {
+                    for p in (0..segment.len).rev() {
+                        let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
-                        for c in (0..v.shape.cols).rev() {
+                        for c in (0..y.shape.cols).rev() {
                             let g = self.grads[y.at(row, c)];
-                            let weights = a.at(row * heads + c / d, 0);
-                            for s in 0..seen {
-                                let v = v.at(first + s, c);
+                            let (h, kv) = (c / d, c / d / sight.group() * d + c % d);
+                            let weights = a.at(row * heads + h, 0);
+                            for s in seen.clone() {
+                                let v = v.at(first + s, kv);
                                 self.grads[weights + s] += self.values[v] * g;
                                 if fault != Some(Fault::StaleKv) || s == segment.past + p {
                                     self.grads[v] += self.values[weights + s] * g;
@@ -208,6 +242,7 @@ impl Tape {
             | Op::LayerNorm { .. }
             | Op::DynamicTanh { .. }
             | Op::Attention { .. }
+            | Op::LinearAttention { .. }
             | Op::CrossEntropy(_)
             | Op::Layer { .. }
             | Op::Model { .. } => {

@@ -1,6 +1,7 @@
 //! What each operation computes, number by number, in microgpt.py's order of summation.
 
 use super::{Stored, Tape};
+use crate::position::{alibi_slope, pairs, sinusoid};
 use crate::real::pow;
 use crate::tensor::Op;
 
@@ -124,33 +125,75 @@ impl Tape {
                     }
                 }
             }
-            Op::Scores { q, k, heads } => {
-                let (q, k) = (self.get(q), self.get(k));
+            Op::Feature(x) => {
+                let x = self.get(x);
+                self.each(y, |values, r, c| match values[x.at(r, c)] {
+                    x if x > 0.0 => x + 1.0,
+                    x => x.exp(),
+                });
+            }
+            Op::Sinusoids => {
+                for r in 0..y.shape.rows {
+                    for c in 0..y.shape.cols {
+                        self.values[y.at(r, c)] = sinusoid(self.batch.positions[r], c, y.shape.cols);
+                    }
+                }
+            }
+            Op::Rotate { x, heads, base } => {
+                let x = self.get(x);
+                for (r, pair) in
+                    (0..y.shape.rows).flat_map(|r| pairs(y.shape.cols, heads).map(move |p| (r, p)))
+                {
+                    let (sin, cos) = pair.angle(self.batch.positions[r], base).sin_cos();
+                    let (a, b) = (self.values[x.at(r, pair.a)], self.values[x.at(r, pair.b)]);
+                    self.values[y.at(r, pair.a)] = a * cos - b * sin;
+                    self.values[y.at(r, pair.b)] = b * cos + a * sin;
+                }
+            }
+            Op::Scores { q, k, sight, hidden } => {
+                let (q, k, heads) = (self.get(q), self.get(k), sight.heads());
                 let d = q.shape.cols / heads;
-                self.values[y.start..].fill(f64::NEG_INFINITY);
+                self.values[y.start..].fill(hidden);
                 for segment in &self.batch.segments {
                     for p in 0..segment.len {
-                        let (first, seen) = self.context(segment, p);
-                        for (h, s) in (0..heads).flat_map(|h| (0..seen).map(move |s| (h, s))) {
-                            let (q, k) = (q.at(segment.start + p, h * d), k.at(first + s, h * d));
+                        let (first, seen) = self.context(segment, p, sight);
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
+                            let kv = h / sight.group() * d;
+                            let (q, k) = (q.at(segment.start + p, h * d), k.at(first + s, kv));
                             let score = dot(&self.values[q..q + d], &self.values[k..k + d]);
                             self.values[y.at((segment.start + p) * heads + h, s)] = score;
                         }
                     }
                 }
             }
-            Op::Mix { a, v, heads } => {
-                let (a, v) = (self.get(a), self.get(v));
-                let d = v.shape.cols / heads;
+            Op::Recede { x, sight } => {
+                let (x, heads) = (self.get(x), sight.heads());
+                self.values[y.start..].fill(f64::NEG_INFINITY);
                 for segment in &self.batch.segments {
                     for p in 0..segment.len {
-                        let (first, seen) = self.context(segment, p);
+                        let (_, seen) = self.context(segment, p, sight);
+                        for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
+                            let row = (segment.start + p) * heads + h;
+                            let slope = if sight.alibi { alibi_slope(h, heads) } else { 0.0 };
+                            let distance = (segment.past + p) as f64 - s as f64;
+                            self.values[y.at(row, s)] = self.values[x.at(row, s)] - slope * distance;
+                        }
+                    }
+                }
+            }
+            Op::Mix { a, v, sight } => {
+                let (a, v, heads) = (self.get(a), self.get(v), sight.heads());
+                let d = y.shape.cols / heads;
+                for segment in &self.batch.segments {
+                    for p in 0..segment.len {
+                        let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
-                        for c in 0..v.shape.cols {
-                            let weights = a.at(row * heads + c / d, 0);
+                        for c in 0..y.shape.cols {
+                            let (h, kv) = (c / d, c / d / sight.group() * d + c % d);
+                            let weights = a.at(row * heads + h, 0);
                             let mut sum = 0.0;
-                            for s in 0..seen {
-                                sum += self.values[weights + s] * self.values[v.at(first + s, c)];
+                            for s in seen.clone() {
+                                sum += self.values[weights + s] * self.values[v.at(first + s, kv)];
                             }
                             self.values[y.at(row, c)] = sum;
                         }
@@ -165,6 +208,7 @@ impl Tape {
             | Op::LayerNorm { .. }
             | Op::DynamicTanh { .. }
             | Op::Attention { .. }
+            | Op::LinearAttention { .. }
             | Op::CrossEntropy(_)
             | Op::Layer { .. }
             | Op::Model { .. } => {

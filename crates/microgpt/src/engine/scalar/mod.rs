@@ -8,9 +8,11 @@
 
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
+use crate::sight::Sight;
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::dropout;
 use std::cell::{Ref, RefCell};
+use std::ops::Range;
 
 mod backward;
 mod forward;
@@ -266,10 +268,11 @@ impl Tape {
         keys.flat_map(|key| (0..y.shape.cols).map(move |col| factor(key, col))).collect()
     }
 
-    /// Which rows of keys and values row p of a segment sees: how many, and the first.
-    fn context(&self, segment: &Segment, p: usize) -> (usize, usize) {
+    /// Which rows of keys and values row p of a segment sees: the row that they are counted from, and which.
+    fn context(&self, segment: &Segment, p: usize, sight: Sight) -> (usize, Range<usize>) {
         let first = if self.batch.decoding { segment.memory } else { segment.start };
         let ahead = usize::from(self.fault == Some(Fault::Future));
-        (first, (segment.past + p + 1 + ahead).min(segment.past + segment.len))
+        let keys = sight.keys(segment.past + p);
+        (first, keys.start..(keys.end + ahead).min(segment.past + segment.len))
     }
 }

@@ -1,18 +1,10 @@
-//! Documents -> tokens and back: a token is a character's place in the sorted alphabet, and BOS comes after the last.
+//! Characters -> tokens: a token is a character's place in the sorted alphabet.
 
-use crate::{documents::Documents, error::Error};
+use crate::error::Error;
 
 /// The alphabet. Any Unicode scalar value may be a character; nothing is normalised.
-///
-/// ```
-/// use microgpt::token::Tokenizer;
-/// let tokenizer = Tokenizer::new("emma".chars());
-/// let tokens = tokenizer.encode("mae").unwrap();
-/// assert_eq!(tokens, [2, 0, 1]);
-/// assert_eq!(tokenizer.decode(&tokens), "mae");
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokenizer {
+pub struct Alphabet {
     chars: Vec<char>,
     /// The token of each ASCII character, or [`NONE`]: what most texts need is looked up, not searched.
     ascii: Vec<u32>,
@@ -21,28 +13,33 @@ pub struct Tokenizer {
 /// No token.
 const NONE: u32 = u32::MAX;
 
-impl Tokenizer {
+impl Alphabet {
     /// The alphabet of these characters.
-    pub fn new(chars: impl IntoIterator<Item = char>) -> Tokenizer {
-        let chars: std::collections::BTreeSet<char> = chars.into_iter().collect();
+    pub fn new(chars: impl IntoIterator<Item = char>) -> Alphabet {
+        let (mut seen, mut others) = ([false; 128], std::collections::BTreeSet::new());
+        for c in chars {
+            match seen.get_mut(c as usize) {
+                Some(seen) => *seen = true,
+                None => _ = others.insert(c),
+            }
+        }
+        let chars: Vec<char> =
+            (0..128).filter(|&c| seen[usize::from(c)]).map(char::from).chain(others).collect();
         let mut ascii = vec![NONE; 128];
         for (token, &c) in chars.iter().enumerate().filter(|(_, c)| c.is_ascii()) {
             ascii[c as usize] = token as u32;
         }
-        Tokenizer { chars: chars.into_iter().collect(), ascii }
+        Alphabet { chars, ascii }
     }
 
-    /// The alphabet of the documents.
-    pub fn of(documents: &Documents) -> Tokenizer {
-        Tokenizer::new(documents.iter().flat_map(str::chars))
+    /// How many characters there are.
+    pub fn len(&self) -> usize {
+        self.chars.len()
     }
 
-    /// What a stream begins with when nothing is asked for: the end of a line, else a space, else the first character.
-    ///
-    /// A stream has no BOS in it, so a model of one does not know what follows BOS.
-    pub fn stream_start(&self) -> u32 {
-        let find = |c| self.chars.binary_search(&c).ok();
-        find('\n').or_else(|| find(' ')).unwrap_or(0) as u32
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.chars.is_empty()
     }
 
     /// The characters in the order of their tokens.
@@ -50,30 +47,20 @@ impl Tokenizer {
         &self.chars
     }
 
-    /// V: how many tokens there are, BOS included.
-    pub fn vocab_size(&self) -> usize {
-        self.chars.len() + 1
+    /// The token of a character, if it has one.
+    pub fn token(&self, c: char) -> Option<u32> {
+        self.chars.binary_search(&c).ok().map(|token| token as u32)
     }
 
-    /// The token that begins and ends a document: the last one.
-    pub fn bos(&self) -> u32 {
-        self.chars.len() as u32
-    }
-
-    /// The tokens of a text, without BOS.
-    ///
-    /// # Errors
-    /// A character that is not in the alphabet: the error names it and where it stands.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let mut tokens = Vec::with_capacity(text.len());
-        self.encode_into(text, &mut tokens)?;
-        Ok(tokens)
+    /// The character of a token, if it has one.
+    pub fn char(&self, token: u32) -> Option<char> {
+        self.chars.get(token as usize).copied()
     }
 
     /// Appends the tokens of a text to `tokens`.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]; `tokens` is then left with those before the unknown character.
+    /// A character that is not in the alphabet: the error names it and where it stands; `tokens` is left with those before.
     pub fn encode_into(&self, text: &str, tokens: &mut Vec<u32>) -> Result<(), Error> {
         let known = |byte: u8| self.ascii.get(usize::from(byte)).is_some_and(|&token| token != NONE);
         if text.bytes().all(known) {
@@ -95,16 +82,6 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// The text of the tokens. BOS, and what is no token, is left out.
-    pub fn decode(&self, tokens: &[u32]) -> String {
-        tokens.iter().filter_map(|&token| self.chars.get(token as usize)).collect()
-    }
-
-    /// A token as a person would name it: its character, or `BOS`.
-    pub fn name(&self, token: u32) -> String {
-        self.chars.get(token as usize).map_or("BOS".to_string(), |c| c.to_string())
-    }
-
     /// The first and last few characters.
     fn summary(&self) -> String {
         let text: String = self.chars.iter().collect();
@@ -118,7 +95,7 @@ impl Tokenizer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::token::Tokenizer;
 
     #[test]
     fn any_text_of_the_alphabet_comes_back() {
