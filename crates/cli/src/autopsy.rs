@@ -7,7 +7,8 @@ use microgpt::engine::Precision;
 use microgpt::token::Tokenizer;
 use microgpt::train::Trainer;
 
-/// The lines of it. `first` is which document of the data the batch begins with.
+/// The lines of it. `first` is which document the batch begins with, of all that are learnt one after the other, from 0; it
+/// is told from 1.
 pub(crate) fn report<R: Precision>(
     trainer: &Trainer<R>,
     corpus: &Corpus,
@@ -17,7 +18,8 @@ pub(crate) fn report<R: Precision>(
 ) -> String {
     let found = autopsy(trainer, batch);
     let tokenizer = &corpus.tokenizer;
-    let mut lines = vec![("step", format!("{}; its batch begins with {} {first}", found.step, part(corpus)))];
+    let mut lines =
+        vec![("step", format!("{}; its batch begins with {} {}", found.step, part(corpus), first + 1))];
     lines.extend(operation(&found));
     lines.extend(document(&found, corpus, batch, first));
     if let Some(Weight { name, row, col, value }) = &found.weight {
@@ -80,8 +82,8 @@ fn document(found: &Autopsy, corpus: &Corpus, batch: &Batch, first: usize) -> Op
         format!(
             "{} {}, place {}: after \"{text}\" comes {}",
             part(corpus),
-            first + at.document,
-            at.position,
+            first + at.document + 1,
+            at.position + 1,
             quoted(&corpus.tokenizer, target)
         ),
     ))

@@ -94,9 +94,11 @@ fn remove(args: &RmArgs) -> Result<ExitCode> {
     for name in &args.runs {
         let run = Run::find(name)?;
         let path = run.path().to_path_buf();
-        let entry = look(&path).filter(|entry| !path.ends_with("checkpoints") && !entry.name.is_empty());
+        // The path of a checkpoint finds its run too, which is more than was meant.
+        let named = |path: &Path| path.join("config.toml").is_file();
+        let entry = look(&path).filter(|_| named(Path::new(name)) || named(&Run::place(name)));
         let Some(entry) = entry else {
-            return Err(Error::config(format!("{name}: expected a run")).into());
+            return Err(Error::config(format!("{name}: expected a run, found a part of one")).into());
         };
         // Held until it is gone: nobody begins to write there.
         let lock = run.lock()?;

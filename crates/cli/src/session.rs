@@ -126,7 +126,8 @@ impl<R: Stored + Precision> Session<R> {
             let mut told =
                 told.and_then(|()| if voice.wants_a_sample() { self.sketch(&mut voice) } else { Ok(()) });
             if evaluate::is_due(&config, step) {
-                let validation = self.look(&mut batch, &mut ratio)?;
+                let looked = self.look(&mut batch, &mut ratio);
+                let validation = looked.map_err(|error| self.with_what_is_saved(error))?;
                 let unit = self.corpus.tokenizer.unit();
                 told = told.and_then(|()| voice.validation(step, config.steps, &validation, unit));
             }
@@ -188,13 +189,25 @@ impl<R: Stored + Precision> Session<R> {
     fn lost(&mut self, error: Error, batch: &Batch, first: usize, voice: &mut Voice) -> anyhow::Error {
         let _ = voice.pause();
         // What is written of the steps before it stays.
-        let saved = self.records.0.as_ref().map_or("nothing of it is saved".into(), |f| f.saved_up_to());
         if error.kind() != ErrorKind::Diverged {
-            return Error::checkpoint(format!("{error}; {saved}")).into();
+            return self.with_what_is_saved(error).into();
         }
+        let saved = self.what_is_saved();
         let report = autopsy::report(&self.trainer, &self.corpus, batch, first, &saved);
         let _ = self.records.write(|folder| folder.run.write_autopsy(&format!("{error}\n{report}")));
         Error::diverged(format!("{error}\n{report}")).into()
+    }
+
+    fn what_is_saved(&self) -> String {
+        self.records.0.as_ref().map_or("nothing of it is saved".into(), |folder| folder.saved_up_to())
+    }
+
+    fn with_what_is_saved(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Diverged => Error::diverged(format!("{error}; {}", self.what_is_saved())),
+            // It has said so already.
+            _ => error,
+        }
     }
 
     fn say_if_it_overfits(&self) {

@@ -24,6 +24,7 @@
 //!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01}, and more now and then: see [`metrics`]
 //!   events.out.tfevents.microgpt    the same for TensorBoard
 //!   samples.txt              what the model wrote when it was trained, a line each (of a stream: ----- between)
+//!   autopsy.txt              why it could not go on, if it could not
 //!   .lock                    who trains it
 //!   checkpoints/latest/      and checkpoints/best/, if something is held back
 //!     model.safetensors      the parameters, named and shaped as in `microgpt::layout`

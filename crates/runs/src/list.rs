@@ -43,9 +43,7 @@ pub fn runs(folder: &Path) -> Vec<Entry> {
 pub fn look(path: &Path) -> Option<Entry> {
     path.join("config.toml").is_file().then_some(())?;
     // A path, and no name in another folder.
-    let run = Run::find(&Path::new(".").join(path).display().to_string())
-        .or_else(|_| Run::find(&path.display().to_string()))
-        .ok()?;
+    let run = Run::find(&Path::new(".").join(path).display().to_string()).ok()?;
     let settings = run.read_settings().ok();
     let state = run.state_of(LATEST);
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();

@@ -5,6 +5,7 @@ use microgpt::Error;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// A hidden file in the run's folder. The lock is the system's, not the file: it is gone with the process, however that ends.
 const NAME: &str = ".lock";
@@ -24,6 +25,14 @@ impl Lock {
         let path = root.join(NAME);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(unwritable(&path))?;
+        // Who only looks whether it is taken has it for a moment.
+        let taken = || matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        for _ in 0..5 {
+            if !taken() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 let mut process = String::new();

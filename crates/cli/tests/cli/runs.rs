@@ -28,6 +28,8 @@ fn runs_are_listed_and_removed() {
     // Without a terminal nobody can be asked.
     let (code, error) = place.error("runs rm one");
     assert!(code == 2 && error.contains("--yes removes without a question"), "{error}");
+    let (code, error) = place.error("runs rm ./runs/one/checkpoints/latest --yes");
+    assert!(code == 2 && error.ends_with("expected a run, found a part of one"), "{error}");
     let output = place.microgpt("runs rm one --yes").output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), "runs/one is removed\n"));
     assert!(!place.path("runs/one").exists() && place.path("runs/two").exists());
