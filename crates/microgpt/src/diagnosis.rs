@@ -101,6 +101,21 @@ impl History {
     }
 }
 
+/// What a rule says of a history, if anything.
+type Says = fn(&History) -> Option<String>;
+
+const RULES: [(Rule, Says); 9] = [
+    (Rule::NotANumber, not_a_number),
+    (Rule::TooHigh, too_high),
+    (Rule::WorseThanGuessing, worse_than_guessing),
+    (Rule::Memorising, memorising),
+    (Rule::DeadUnits, dead_units),
+    (Rule::Vanishing, vanishing),
+    (Rule::Exploding, exploding),
+    (Rule::TooLow, too_low),
+    (Rule::StandsStill, stands_still),
+];
+
 /// The gravest that is true of a training; of one that goes well, how far it has come.
 ///
 /// ```
@@ -111,18 +126,7 @@ impl History {
 /// assert_eq!(diagnose(&history).text, "memorising: train 0.90, validation 2.60, and it was 2.40 at step 50");
 /// ```
 pub fn diagnose(history: &History) -> Finding {
-    let rules: [(Rule, fn(&History) -> Option<String>); 9] = [
-        (Rule::NotANumber, not_a_number),
-        (Rule::TooHigh, too_high),
-        (Rule::WorseThanGuessing, worse_than_guessing),
-        (Rule::Memorising, memorising),
-        (Rule::DeadUnits, dead_units),
-        (Rule::Vanishing, vanishing),
-        (Rule::Exploding, exploding),
-        (Rule::TooLow, too_low),
-        (Rule::StandsStill, stands_still),
-    ];
-    let found = rules.iter().find_map(|(rule, says)| Some(Finding { rule: *rule, text: says(history)? }));
+    let found = RULES.iter().find_map(|(rule, says)| Some(Finding { rule: *rule, text: says(history)? }));
     found.unwrap_or_else(|| learning(history))
 }
 

@@ -136,19 +136,21 @@ fn show(mut terminal: Terminal<CrosstermBackend<Stderr>>, scene: &Shared, looks:
     }
 }
 
+/// Ctrl+C: after the step in hand; the second time at once.
+fn end() {
+    if STOP.swap(true, Relaxed) {
+        restore();
+        std::process::exit(130);
+    }
+}
+
 fn hear(key: KeyEvent, scene: &mut Scene) {
     if scene.help {
         scene.help = false;
         return;
     }
     match key.code {
-        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-            if STOP.swap(true, Relaxed) {
-                // A second time: it does not wait.
-                restore();
-                std::process::exit(130);
-            }
-        }
+        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => end(),
         KeyCode::Char('q' | 'Q') => STOP.store(true, Relaxed),
         KeyCode::Char('p' | 'P' | ' ') => scene.paused = !scene.paused,
         KeyCode::Char('?' | 'h') | KeyCode::F(1) => scene.help = true,

@@ -195,7 +195,7 @@ fn on_a_small_disk(place: &Place, size: &str, script: &str) -> Option<String> {
         .ok()
         .filter(|output| output.status.success());
     if output.is_none() {
-        println!("skipped: no name space with a disk of its own to be had here");
+        eprintln!("skipped: no name space with a disk of its own to be had here");
     }
     Some(text(&output?.stderr))
 }
