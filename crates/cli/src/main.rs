@@ -2,11 +2,13 @@
 //! ([`microgpt`]).
 //!
 //! - [`args`]: what may stand on the command line
+//! - [`ranks`]: this program as one of several, under `mpirun`
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
 //! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
 
 mod args;
+mod ranks;
 mod voice;
 mod samples;
 mod train;
@@ -34,6 +36,10 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
+        // Of many that were started together one speaks.
+        Err(error) if microgpt_workers::launched().0 > 0 => {
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
         Err(error) if !error.use_stderr() => {
             // Help or version: what was asked for. Whether anyone still reads it is not our concern.
             let _ = error.print();
@@ -44,7 +50,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = match cli.command {
+    let done = ranks::together(|| match cli.command {
         None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
         Some(Command::Tokenize(args)) => tokenize::run(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
-    };
+    });
     done.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {
             // Whoever read our output has had enough (`microgpt | head`).
