@@ -16,6 +16,8 @@ pub(crate) fn together(work: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCo
         joined => joined?,
     };
     if ranks.rank() > 0 {
+        // A request to end goes to all, and is rank 0's to obey: the others go when it says so.
+        let _ = ctrlc::set_handler(|| ());
         ranks.follow()?;
         return Ok(ExitCode::SUCCESS);
     }
