@@ -3,14 +3,22 @@
 //!
 //! - [`args`]: what may stand on the command line
 //! - [`ranks`]: this program as one of several, under `mpirun`
-//! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
+//! - [`voice`]: how training is told: plain lines in a pipe, JSON, and on a terminal [`live`]
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
+//! - [`watch`]: the live view
+//! - [`session`], [`folder`], [`autopsy`]: a training's steps, what it writes down, why it has ended
+//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
 
 mod args;
 mod ranks;
+mod watch;
+mod live;
 mod voice;
 mod samples;
+mod folder;
+mod autopsy;
+mod session;
+mod runs;
 mod train;
 mod generate;
 mod eval;
@@ -51,7 +59,7 @@ fn main() -> ExitCode {
         }
     };
     let done = ranks::together(|| match cli.command {
-        None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
+        None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
@@ -59,6 +67,7 @@ fn main() -> ExitCode {
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
+        Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
     });
@@ -73,8 +82,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// A line on standard error.
+/// A line on standard error; during the live view, after it.
 fn notice(text: &str) {
+    if watch::keeps(text) {
+        return;
+    }
     let _ = writeln!(io::stderr(), "microgpt: {text}");
 }
 
