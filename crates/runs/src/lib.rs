@@ -11,6 +11,11 @@
 //! - [`state`]: what else a checkpoint remembers
 //! - [`metrics`]: a line of JSON for each step
 //! - [`run`]: the folder of a run, which holds all of these
+//! - [`sweep`]: many runs from one file
+//! - [`stats`]: mean and spread of a few numbers
+//! - [`outcome`]: what came of a run
+//! - [`compare`]: what differs between runs, and what it is worth
+//! - [`fit`]: a power law through points
 //!
 //! ```text
 //! runs/NAME/
@@ -23,6 +28,13 @@
 //!     model.safetensors      the parameters, named and shaped as in `microgpt::layout`
 //!     optimizer.safetensors  what the optimiser remembers of each: Adam's `m.wte`, `v.wte`, ...; `ema.wte`, ...
 //!     state.json             step, chance, the data's SHA-256, precision, format version
+//!
+//! runs/SWEEP/
+//!   sweep.toml               the file that the sweep was started with
+//!   calibration.json         seconds a step, by settings, if the runs are given time in place of steps
+//!   results.csv              a line for each run
+//!   1-lr=0.01,seed=1/        a run as above, and
+//!     result.json            what came of it; a run that has none is not finished, and is made again
 //! ```
 
 pub mod presets;
@@ -36,6 +48,11 @@ pub mod weights;
 pub mod state;
 pub mod metrics;
 pub mod run;
+pub mod sweep;
+pub mod stats;
+pub mod outcome;
+pub mod compare;
+pub mod fit;
 
 pub use run::Run;
 pub use settings::Settings;
