@@ -114,19 +114,29 @@ pub fn last_tenth(losses: &[(usize, f64)], steps: usize) -> Option<f64> {
 }
 
 /// A line of `metrics.jsonl`, of which more is not needed here.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Point {
     /// Its number, from 1.
     pub step: usize,
     /// The loss before the step.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
+    /// The learning rate of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
     /// The loss on what is held back, after it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
     /// Of a task, the part that is answered right.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+}
+
+impl Point {
+    /// The line.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).expect("numbers only") + "\n"
+    }
 }
 
 /// The lines of a run's `metrics.jsonl`; none if there are none. A last line that is cut is left out.

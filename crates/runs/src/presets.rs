@@ -42,6 +42,12 @@ pub const PRESETS: &[Preset] = &[
         heading: "samples",
         names: true,
     },
+    Preset {
+        name: "names-best",
+        text: include_str!("../../../presets/names-best.toml"),
+        heading: "samples",
+        names: true,
+    },
 ];
 
 impl Preset {
@@ -73,7 +79,7 @@ mod tests {
         assert_eq!(Preset::find("microgpt_final").unwrap().name, "microgpt-final");
         assert_eq!(
             Preset::find("microgtp").unwrap_err().to_string(),
-            "expected one of microgpt, microgpt-final, shakespeare-char, task, found \"microgtp\" (did you mean microgpt?)"
+            "expected one of microgpt, microgpt-final, shakespeare-char, task, names-best, found \"microgtp\" (did you mean microgpt?)"
         );
         assert!(PRESETS.iter().all(|preset| preset.text.starts_with("# ") && preset.about().len() > 20));
     }

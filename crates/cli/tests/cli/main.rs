@@ -8,6 +8,7 @@ mod stream;
 mod generate;
 mod data;
 mod bench;
+mod sweep;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod terminal;

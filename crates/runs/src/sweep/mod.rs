@@ -128,7 +128,9 @@ impl Sweep {
         let Some(tune) = &self.tune else { return Ok(Vec::new()) };
         let mut runs = Vec::new();
         for (number, point) in self.points()?.iter().enumerate() {
-            for (choice, values) in product(&point.tune).into_iter().enumerate() {
+            let choices = product(&point.tune);
+            // Where there is no choice there is nothing to tune.
+            for (choice, values) in choices.into_iter().enumerate().filter(|_| !point.tune.is_empty()) {
                 for seed in &tune.seeds {
                     let run = self.plan(point, &values, Some(*seed), true)?;
                     runs.push(Planned { point: number, choice, ..run });

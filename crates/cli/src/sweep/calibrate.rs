@@ -1,0 +1,155 @@
+//! How many steps fit into a time: measured before the runs, once for settings whose steps take the same time.
+//!
+//! What is measured is the time that a processor worked for this thread, not the time on the wall: another program, or
+//! another run beside it, does not count. Each kind of run is measured in several rounds, in turns with all others, alone
+//! on the machine as far as we are concerned, and the fastest round counts: what disturbs a round makes it only slower.
+//! Then the number of steps is fixed, so that the schedule knows where it ends, and the same steps can be made again.
+
+use super::Job;
+use anyhow::Result;
+use cpu_time::ThreadTime;
+use microgpt::batch::Batch;
+use microgpt::engine::Precision;
+use microgpt::real::EngineKind;
+use microgpt::rng::Rng;
+use microgpt::train::Trainer;
+use microgpt::{Config, Error};
+use microgpt_runs::{Settings, atomic};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Settings that no step's time depends on.
+const TIMELESS: [&str; 20] = [
+    "seed",
+    "lr",
+    "schedule",
+    "warmup",
+    "lr_end",
+    "wsd_decay",
+    "beta1",
+    "beta2",
+    "eps",
+    "init_std",
+    "zero_init",
+    "depth_init",
+    "residual_scale",
+    "rope_base",
+    "steps",
+    "eval_every",
+    "eval_size",
+    "val_fraction",
+    "temperature",
+    "samples",
+];
+
+const ROUNDS: usize = 5;
+/// How long a round is: this part of the budget, within bounds.
+const PART: f64 = 0.02;
+const SHORTEST: f64 = 0.002;
+const LONGEST: f64 = 0.05;
+/// A run looks at what is held back so many times at most.
+const LOOKS: usize = 20;
+
+/// Gives every run that has a time its steps. What was measured before, in this sweep, holds.
+pub(super) fn steps(folder: &Path, jobs: &mut [Job], stop: &AtomicBool, tell: impl Fn(String)) -> Result<()> {
+    if jobs.iter().all(|job| job.planned.seconds.is_none()) {
+        return Ok(());
+    }
+    let path = folder.join("calibration.json");
+    let mut known: BTreeMap<String, f64> = match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            Error::checkpoint(format!(
+                "{}: expected seconds a step, by settings, found {error}",
+                path.display()
+            ))
+        })?,
+        Err(_) => BTreeMap::new(),
+    };
+    let mut unknown: BTreeMap<String, (&Settings, f64)> = BTreeMap::new();
+    for job in jobs.iter() {
+        let (key, Some(seconds)) = (key(&job.planned.settings), job.planned.seconds) else { continue };
+        if !known.contains_key(&key) {
+            let longest = unknown.get(&key).map_or(0.0, |(_, seconds)| *seconds);
+            unknown.insert(key, (&job.planned.settings, seconds.max(longest)));
+        }
+    }
+    let mut found: BTreeMap<String, f64> = BTreeMap::new();
+    let all = ROUNDS * unknown.len();
+    for (round, (key, (settings, seconds))) in (0..ROUNDS).flat_map(|_| unknown.iter()).enumerate() {
+        if stop.load(Relaxed) {
+            return Ok(());
+        }
+        tell(format!("measuring the time of a step, {} of {all}", round + 1));
+        let time = match settings.config.engine {
+            EngineKind::Scalar => measure::<f64>(settings, *seconds)?,
+            EngineKind::Fast => measure::<f32>(settings, *seconds)?,
+        };
+        let best = found.entry(key.clone()).or_insert(time);
+        *best = best.min(time);
+    }
+    if !found.is_empty() {
+        known.append(&mut found);
+        let mut text = serde_json::to_string_pretty(&known)?;
+        text.push('\n');
+        atomic::write(&path, text.as_bytes())?;
+    }
+    for job in jobs {
+        let Some(seconds) = job.planned.seconds else { continue };
+        let config = &mut job.planned.settings.config;
+        let time = known[&key_of(config, &job.planned.settings.data.to_string())];
+        config.steps = ((seconds / time) as usize).max(1);
+        config.eval_every = config.eval_every.max(config.steps.div_ceil(LOOKS));
+    }
+    Ok(())
+}
+
+fn key(settings: &Settings) -> String {
+    key_of(&settings.config, &settings.data.to_string())
+}
+
+/// What a step's time depends on: the settings that are not as they are by default, but for the timeless ones.
+fn key_of(config: &Config, data: &str) -> String {
+    let defaults = Config::default();
+    let mut key = String::new();
+    for knob in
+        Config::knobs().iter().filter(|knob| !TIMELESS.contains(&knob.name) && knob.group != "sampling")
+    {
+        let value = config.get(knob.name).unwrap_or_default();
+        if defaults.get(knob.name).as_ref() != Some(&value) {
+            key += &format!("{}={value} ", knob.name);
+        }
+    }
+    key + data
+}
+
+/// Seconds that a step takes of a processor, its batch included.
+fn measure<R: Precision>(settings: &Settings, seconds: f64) -> Result<f64, Error> {
+    let config = Config { steps: usize::MAX / 2, ..settings.config.clone() };
+    let mut rng = Rng::new(config.seed);
+    let mut corpus = settings.read_data()?.corpus(&config, None, &mut rng)?;
+    let mut trainer = Trainer::<R>::new(config, corpus.tokenizer.vocab_size(), &mut rng)?;
+    let mut batch = Batch::default();
+    let mut step = || -> Result<(), Error> {
+        let config = &trainer.config;
+        let (size, block) = (config.batch_size, config.block_size);
+        corpus.fill(&mut batch, trainer.steps_done() * size, size, block)?;
+        trainer.step(&batch).map(|_| ())
+    };
+    // The first steps find room for everything.
+    for _ in 0..3 {
+        step()?;
+    }
+    let enough = Duration::from_secs_f64((PART * seconds).clamp(SHORTEST, LONGEST));
+    let (start, mut count) = (ThreadTime::now(), 0);
+    while count < 3 || start.elapsed() < enough {
+        // The clock itself takes as long as a small part of a small step.
+        for _ in 0..8 {
+            step()?;
+        }
+        count += 8;
+    }
+    Ok(start.elapsed().as_secs_f64() / count as f64)
+}
