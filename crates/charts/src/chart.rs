@@ -1,7 +1,7 @@
 //! y over x: lines and dots.
 
 use crate::scale::{Scale, short};
-use crate::{COLORS, LETTER, WIDTH, escape, open, shorten, wrap};
+use crate::{COLORS, LETTER, LINE, WIDTH, escape, open, shorten, wrap};
 use std::fmt::Write;
 
 /// A picture of series over one pair of axes.
@@ -96,7 +96,7 @@ impl Chart {
     /// The picture. `alone` is a file of its own; otherwise it stands in a [page](crate::page).
     pub fn svg(&self, alone: bool) -> String {
         let legend = self.legend();
-        let notes = if self.note.is_empty() { Vec::new() } else { wrap(&self.note, 84) };
+        let notes = if self.note.is_empty() { Vec::new() } else { wrap(&self.note, LINE) };
         let top = 34.0 + 19.0 * legend.len() as f64;
         let bottom = top + INNER;
         let height = bottom + 46.0 + 17.0 * notes.len() as f64;

@@ -29,7 +29,9 @@ pub use rows::{Row, Rows};
 /// How wide a picture is, in its own units; it is shown as wide as there is room.
 pub(crate) const WIDTH: f64 = 560.0;
 /// How wide a letter is, about.
-pub(crate) const LETTER: f64 = 6.9;
+pub(crate) const LETTER: f64 = 7.3;
+/// So many letters are in a line of small ones.
+pub(crate) const LINE: usize = 74;
 
 /// How many colours there are; a series has one by its number.
 pub const COLORS: usize = 8;

@@ -1,7 +1,7 @@
 //! A value for each of many things, one under the other, with how well it is known.
 
 use crate::scale::Scale;
-use crate::{COLORS, LETTER, WIDTH, escape, open, shorten, wrap};
+use crate::{COLORS, LETTER, LINE, WIDTH, escape, open, shorten, wrap};
 use std::fmt::Write;
 
 /// The picture.
@@ -34,7 +34,7 @@ pub struct Row {
     pub note: String,
 }
 
-const LINE: f64 = 20.0;
+const ROW: f64 = 20.0;
 
 impl Rows {
     /// The picture. `alone` is a file of its own; otherwise it stands in a [page](crate::page).
@@ -42,9 +42,9 @@ impl Rows {
         let longest = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).min(34);
         let left = 26.0 + LETTER * longest as f64;
         let right = WIDTH - 64.0;
-        let notes = if self.note.is_empty() { Vec::new() } else { wrap(&self.note, 84) };
+        let notes = if self.note.is_empty() { Vec::new() } else { wrap(&self.note, LINE) };
         let top = 38.0;
-        let bottom = top + LINE * self.rows.len() as f64 + 4.0;
+        let bottom = top + ROW * self.rows.len() as f64 + 4.0;
         let height = bottom + 46.0 + 17.0 * notes.len() as f64;
         let ends = self.rows.iter().filter_map(|row| Some((row.value?, row.error.unwrap_or(0.0))));
         // A bar that is much longer than all others would press these together: it is cut.
@@ -70,7 +70,7 @@ impl Rows {
             let _ = write!(svg, "<path class=\"axis\" d=\"M{:.1} {top}V{bottom}\"/>", x.place(level));
         }
         for (i, row) in self.rows.iter().enumerate() {
-            let at = top + LINE * (i as f64 + 0.5);
+            let at = top + ROW * (i as f64 + 0.5);
             let name = escape(&shorten(&row.name, 34));
             let (Some(value), color) = (row.value, row.color % COLORS) else {
                 let (class, note) =

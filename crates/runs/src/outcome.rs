@@ -2,6 +2,7 @@
 
 use crate::atomic::{self, reason};
 use crate::settings::Settings;
+use crate::state::State;
 use crate::{Run, run::RUNS};
 use microgpt::layout::Layout;
 use microgpt::{Config, Error};
@@ -179,6 +180,12 @@ pub fn find(names: &[String]) -> Result<Vec<Record>, Error> {
         }
     }
     Ok(found)
+}
+
+/// What the text is recognised by that a run has learnt, if it was saved.
+pub fn data_sha256(run: &Run) -> Option<String> {
+    let state = fs::read(run.path().join("checkpoints/latest/state.json")).ok()?;
+    Some(State::from_json(&state).ok()?.data_sha256)
 }
 
 /// The file that tells a sweep's folder from a run's.

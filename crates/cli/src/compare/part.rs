@@ -6,6 +6,7 @@
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use microgpt::Error;
 use microgpt::batch::Batch;
 use microgpt::corpus::Corpus;
 use microgpt::engine::Precision;
@@ -13,7 +14,7 @@ use microgpt::layout::{Layout, Matrix};
 use microgpt::real::{EngineKind, Real};
 use microgpt::rng::Rng;
 use microgpt::train::{Step, Trainer};
-use microgpt_runs::outcome::Record;
+use microgpt_runs::outcome::{Record, data_sha256};
 use serde_json::{Value, json};
 use std::fmt;
 use std::io::IsTerminal;
@@ -105,8 +106,14 @@ impl<R: Precision> Again<R> {
         let mut rng = Rng::new(record.settings.config.seed);
         let config = record.settings.config.clone();
         let tokenizer = record.run.read_tokenizer().ok();
-        // A text that has changed since is another run's.
         let data = record.settings.read_data()?;
+        if data_sha256(&record.run).is_some_and(|learnt| learnt != data.sha256) {
+            let (data, name) = (&record.settings.data, record.run.name());
+            let text = format!(
+                "{data}: expected the text that {name} was trained on, found another (--replay 0 does not make the runs again)"
+            );
+            return Err(Error::text(text).into());
+        }
         let corpus = data.corpus(&config, tokenizer, &mut rng)?;
         let trainer = Trainer::new(config, corpus.tokenizer.vocab_size(), &mut rng)?;
         Ok(Again { corpus, trainer, batch: Batch::default() })

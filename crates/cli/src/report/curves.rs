@@ -44,7 +44,7 @@ pub(super) fn losses(records: &[Record], seen: &Comparison) -> Result<Chart> {
         let lines = curve(record.run.path())?;
         let trained: Vec<(f64, f64)> = lines.iter().filter_map(|p| Some((x(p.step), p.loss?))).collect();
         let held: Vec<Point> = lines.iter().filter_map(|p| Some(Point::at(x(p.step), p.val_loss?))).collect();
-        let name = if one { "learnt".to_string() } else { short_name(group, seen) };
+        let name = if one { "learnt".to_string() } else { short_name(group, seen, records) };
         let few = held.len() < 4;
         if one || few {
             chart.series.push(Series { name, mark: Mark::Line, color, points: smooth(&trained) });
@@ -53,7 +53,7 @@ pub(super) fn losses(records: &[Record], seen: &Comparison) -> Result<Chart> {
             chart.series.push(Series { name: "held back".into(), mark: Mark::Both, color: 1, points: held });
         } else if !one && !few {
             chart.series.push(Series {
-                name: short_name(group, seen),
+                name: short_name(group, seen, records),
                 mark: Mark::Line,
                 color,
                 points: held,

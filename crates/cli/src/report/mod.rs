@@ -94,7 +94,7 @@ fn page(records: &[Record], seen: &Comparison, args: &ReportArgs, title: &str) -
     }
     drawn.extend(scaling::charts(records, seen).iter().map(|chart| chart.svg(false)));
     drawn.push(curves::losses(records, seen)?.svg(false));
-    drawn.extend(pictures::by_setting(records, seen).iter().map(|chart| chart.svg(false)));
+    drawn.extend(pictures::by_setting(records, seen));
     page.heading("Pictures");
     page.pictures(&drawn);
     if seen.groups.len() == 1 {
@@ -155,8 +155,9 @@ fn settings(record: &Record) -> String {
     text
 }
 
-/// What a group is called in a picture: its case alone, if that tells it from the others.
-fn short_name(group: &Group, seen: &Comparison) -> String {
+/// What a group is called in a picture: its case alone, if that tells it from the others; the number of its first run, if
+/// all of it would be too long.
+fn short_name(group: &Group, seen: &Comparison, records: &[Record]) -> String {
     let case = seen.columns.iter().position(|name| name == "case");
     if let Some(case) = case {
         let same = seen.groups.iter().filter(|other| other.values[case] == group.values[case]).count();
@@ -164,5 +165,15 @@ fn short_name(group: &Group, seen: &Comparison) -> String {
             return group.values[case].clone();
         }
     }
-    group.name(&seen.columns)
+    let name = group.name(&seen.columns);
+    let folder = last_part(&records[group.members[0]].run.path().display().to_string());
+    match folder.split_once('-') {
+        Some((number, _)) if name.chars().count() > LONGEST && number.parse::<usize>().is_ok() => {
+            format!("run {number}")
+        }
+        _ => name,
+    }
 }
+
+/// A name of more letters does not fit into a picture.
+const LONGEST: usize = 34;

@@ -5,13 +5,14 @@ use microgpt_charts::{Axis, Chart, Mark, Point, Row, Rows, Series};
 use microgpt_runs::compare::{Comparison, Group};
 use microgpt_runs::outcome::Record;
 
-/// So many groups are drawn.
-const MOST: usize = 60;
+/// So many groups are drawn, of each kind.
+const MOST: usize = 30;
 
 /// The groups, one under the other: how much above the baseline if one was asked for, else the loss. Cases that are
 /// called `kind: name` stand under their kind.
 pub(super) fn ranking(records: &[Record], seen: &Comparison, beside: bool) -> Rows {
-    let kind = |group: &Group| short_name(group, seen).split_once(": ").map(|(kind, _)| kind.to_string());
+    let kind =
+        |group: &Group| short_name(group, seen, records).split_once(": ").map(|(kind, _)| kind.to_string());
     let mut kinds: Vec<Option<String>> = Vec::new();
     // In the order in which the sweep's file has them, that is of the runs.
     let mut in_order: Vec<&Group> = seen.groups.iter().collect();
@@ -29,7 +30,7 @@ pub(super) fn ranking(records: &[Record], seen: &Comparison, beside: bool) -> Ro
             rows.push(Row { name: name.clone(), ..Row::default() });
         }
         for group in groups.into_iter().take(MOST) {
-            let name = short_name(group, seen);
+            let name = short_name(group, seen, records);
             let name = if section.is_some() {
                 name.split_once(": ").map_or(name.clone(), |(_, name)| name.to_string())
             } else {
@@ -50,7 +51,7 @@ pub(super) fn ranking(records: &[Record], seen: &Comparison, beside: bool) -> Ro
     }
     let hidden =
         seen.groups.len() - rows.iter().filter(|row| row.value.is_some()).count().min(seen.groups.len());
-    let base = short_name(&seen.groups[seen.baseline], seen);
+    let base = short_name(&seen.groups[seen.baseline], seen, records);
     let more =
         if hidden > 0 && !sections { format!(" The {hidden} worst are not shown.") } else { String::new() };
     let bars = seen.groups.iter().any(|group| group.loss.n > 1);
@@ -79,7 +80,7 @@ fn note(group: &Group, records: &[Record]) -> String {
 }
 
 /// The loss over each setting that has several values.
-pub(super) fn by_setting(records: &[Record], seen: &Comparison) -> Vec<Chart> {
+pub(super) fn by_setting(records: &[Record], seen: &Comparison) -> Vec<String> {
     let mut losses: Vec<f64> =
         seen.groups.iter().filter(|group| group.loss.n > 0).map(|group| group.loss.mean).collect();
     losses.sort_by(f64::total_cmp);
@@ -104,18 +105,46 @@ pub(super) fn by_setting(records: &[Record], seen: &Comparison) -> Vec<Chart> {
         values.sort_by(f64::total_cmp);
         values.dedup();
         if values.len() < 3 {
+            charts.extend(by_word(seen, column).map(|rows| rows.svg(false)));
             continue;
         }
         let log = values[0] > 0.0 && values[values.len() - 1] / values[0] >= 8.0;
         let note = if above > 0 { format!("{above} groups lie above the picture.") } else { String::new() };
-        charts.push(Chart {
+        let chart = Chart {
             title: format!("Loss over {name}"),
             note,
             x: Axis { label: name.clone(), log },
             y: Axis::plain("loss, nats per token"),
             series: vec![series],
             levels: Vec::new(),
-        });
+        };
+        charts.push(chart.svg(false));
     }
     charts
+}
+
+/// The loss for each of the words that a setting has, if the groups that have it differ in other settings too.
+fn by_word(seen: &Comparison, column: usize) -> Option<Rows> {
+    let finite = || seen.groups.iter().filter(|group| group.loss.n > 0);
+    let mut words: Vec<&String> = finite().map(|group| &group.values[column]).collect();
+    words.sort();
+    words.dedup();
+    if words.len() < 2 || words.len() > 20 || finite().count() < 4 * words.len() {
+        return None;
+    }
+    let row = |word: &String| {
+        let mut losses: Vec<f64> =
+            finite().filter(|g| g.values[column] == *word).map(|g| g.loss.mean).collect();
+        losses.sort_by(f64::total_cmp);
+        let note = format!("the best {:.4}, {} groups", losses[0], losses.len());
+        Row { name: word.clone(), value: Some(losses[losses.len() / 2]), note, ..Row::default() }
+    };
+    let mut rows: Vec<Row> = words.into_iter().map(row).collect();
+    rows.sort_by(|a, b| a.value.unwrap_or_default().total_cmp(&b.value.unwrap_or_default()));
+    Some(Rows {
+        title: format!("Loss by {}", seen.columns[column]),
+        label: "median of the groups, nats per token".into(),
+        rows,
+        ..Rows::default()
+    })
 }

@@ -8,6 +8,8 @@ use microgpt_runs::outcome::Record;
 
 /// From this factor between the smallest and the largest model on, the size is what a sweep is about.
 const SPAN: f64 = 30.0;
+/// Where more settings than these differ, it is about them.
+const COLUMNS: usize = 4;
 
 /// One group as a point: its size, its arithmetic, its loss.
 struct Size<'a> {
@@ -26,7 +28,7 @@ pub(super) fn charts(records: &[Record], seen: &Comparison) -> Vec<Chart> {
     sizes.sort_by(|a, b| a.params.total_cmp(&b.params));
     let mut numbers: Vec<f64> = sizes.iter().map(|size| size.params).collect();
     numbers.dedup();
-    if numbers.len() < 4 || numbers[numbers.len() - 1] < SPAN * numbers[0] {
+    if seen.columns.len() > COLUMNS || numbers.len() < 4 || numbers[numbers.len() - 1] < SPAN * numbers[0] {
         return Vec::new();
     }
     let mut budgets: Vec<String> = Vec::new();

@@ -188,6 +188,7 @@ fn what_cannot_be_swept_is_told() {
 #[test]
 fn two_runs_part_where_their_settings_make_them() {
     let place = Place::new();
+    place.write("ten.toml", "steps = 10\nschedule = \"constant\"\nzero_init = false\n");
     for (name, settings) in [
         ("a", ""),
         ("same", ""),
@@ -199,9 +200,7 @@ fn two_runs_part_where_their_settings_make_them() {
         ("softcap", "--softcap 30"),
         ("fast", "--engine fast"),
     ] {
-        place.stdout(&format!(
-            "train --steps 10 --schedule constant --zero-init false --out {name} {settings}"
-        ));
+        place.stdout(&format!("train --config ten.toml --out {name} {settings}"));
     }
     let parts = |b: &str| place.stdout(&format!("compare a {b}")).lines().last().unwrap().to_string();
     assert_eq!(parts("same"), "They do not part: 10 steps are the same.");
@@ -229,6 +228,15 @@ fn two_runs_part_where_their_settings_make_them() {
         (Some(10), Some("learning rate"))
     );
     assert_eq!(value["settings"]["schedule"], serde_json::json!(["constant", "wsd"]));
+    // Another text than the one that was learnt says nothing about the runs.
+    place.write("my.txt", "anna\nbob\n");
+    for name in ["m", "n"] {
+        place.stdout(&format!("train --config ten.toml --data my.txt --out {name}"));
+    }
+    place.write("my.txt", "anna\nbob\neve\n");
+    let (code, error) = place.error("compare m n");
+    assert!(code == 1 && error.contains("expected the text that m was trained on, found another"), "{error}");
+    place.stdout("compare m n --replay 0");
     // Not further than asked.
     assert!(place.stdout("compare a wsd --replay 5").ends_with("They do not part: 5 steps are the same.\n"));
 }
@@ -236,11 +244,11 @@ fn two_runs_part_where_their_settings_make_them() {
 #[test]
 fn a_report_needs_nothing_else() {
     let place = Place::new();
-    place.write("rates.toml", GRID.replace("30", "20"));
+    place.write("rates.toml", GRID.replace("30", "20").replace("0.02]", "0.02, 0.03]"));
     place.stdout("sweep rates.toml");
     assert!(place.stdout("report rates --out r.html --baseline 0.02").starts_with("r.html: "));
     let html = std::fs::read_to_string(place.path("r.html")).unwrap();
-    for part in ["8 runs in 4 groups", "Loss over", "<svg ", "Samples of the best", "n_embd = "] {
+    for part in ["12 runs in 6 groups", "Loss over lr", "<svg ", "Samples of the best", "n_embd = "] {
         assert!(html.contains(part), "{part}");
     }
     assert!(!html.contains("src=") && !html.contains("href=") && !html.contains("NaN"));
