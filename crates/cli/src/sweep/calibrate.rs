@@ -45,11 +45,13 @@ const TIMELESS: [&str; 20] = [
     "samples",
 ];
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
+/// So many kinds of runs take turns.
+const TURNS: usize = 16;
 /// How long a round is: this part of the budget, within bounds.
-const PART: f64 = 0.02;
+const PART: f64 = 0.01;
 const SHORTEST: f64 = 0.002;
-const LONGEST: f64 = 0.05;
+const LONGEST: f64 = 0.02;
 /// A run looks at what is held back so many times at most.
 const LOOKS: usize = 20;
 
@@ -76,19 +78,23 @@ pub(super) fn steps(folder: &Path, jobs: &mut [Job], stop: &AtomicBool, tell: im
             unknown.insert(key, (&job.planned.settings, seconds.max(longest)));
         }
     }
+    let unknown: Vec<(String, (&Settings, f64))> = unknown.into_iter().collect();
     let mut found: BTreeMap<String, f64> = BTreeMap::new();
-    let all = ROUNDS * unknown.len();
-    for (round, (key, (settings, seconds))) in (0..ROUNDS).flat_map(|_| unknown.iter()).enumerate() {
-        if stop.load(Relaxed) {
-            return Ok(());
+    for group in unknown.chunks(TURNS) {
+        tell(format!("measuring the time of a step, {} of {}", found.len() + 1, unknown.len()));
+        let steppers: Result<Vec<Stepper>, Error> =
+            group.iter().map(|(_, (settings, _))| stepper(settings)).collect();
+        let mut steppers = steppers?;
+        for _ in 0..ROUNDS {
+            for ((key, (_, seconds)), step) in group.iter().zip(&mut steppers) {
+                if stop.load(Relaxed) {
+                    return Ok(());
+                }
+                let time = measure(step, *seconds)?;
+                let best = found.entry(key.clone()).or_insert(time);
+                *best = best.min(time);
+            }
         }
-        tell(format!("measuring the time of a step, {} of {all}", round + 1));
-        let time = match settings.config.engine {
-            EngineKind::Scalar => measure::<f64>(settings, *seconds)?,
-            EngineKind::Fast => measure::<f32>(settings, *seconds)?,
-        };
-        let best = found.entry(key.clone()).or_insert(time);
-        *best = best.min(time);
     }
     if !found.is_empty() {
         known.append(&mut found);
@@ -125,31 +131,42 @@ fn key_of(config: &Config, data: &str) -> String {
     key + data
 }
 
-/// Seconds that a step takes of a processor, its batch included.
-fn measure<R: Precision>(settings: &Settings, seconds: f64) -> Result<f64, Error> {
-    let config = Config { steps: usize::MAX / 2, ..settings.config.clone() };
-    let mut rng = Rng::new(config.seed);
+/// Makes the next step of a run.
+type Stepper = Box<dyn FnMut() -> Result<(), Error>>;
+
+fn stepper(settings: &Settings) -> Result<Stepper, Error> {
+    match settings.config.engine {
+        EngineKind::Scalar => stepper_of::<f64>(settings),
+        EngineKind::Fast => stepper_of::<f32>(settings),
+    }
+}
+
+fn stepper_of<R: Precision>(settings: &Settings) -> Result<Stepper, Error> {
+    // At a rate at which nothing diverges: no step's time depends on it.
+    let config = Config { steps: usize::MAX / 2, lr: 1e-5, ..settings.config.clone() };
+    let (size, block, mut rng) = (config.batch_size, config.block_size, Rng::new(config.seed));
     let mut corpus = settings.read_data()?.corpus(&config, None, &mut rng)?;
     let mut trainer = Trainer::<R>::new(config, corpus.tokenizer.vocab_size(), &mut rng)?;
     let mut batch = Batch::default();
-    let mut step = || -> Result<(), Error> {
-        let config = &trainer.config;
-        let (size, block) = (config.batch_size, config.block_size);
+    let mut step = move || {
         corpus.fill(&mut batch, trainer.steps_done() * size, size, block)?;
         trainer.step(&batch).map(|_| ())
     };
     // The first steps find room for everything.
-    for _ in 0..3 {
-        step()?;
-    }
+    step()?;
+    step()?;
+    Ok(Box::new(step))
+}
+
+/// Seconds that a step takes of a processor, its batch included.
+fn measure(step: &mut Stepper, seconds: f64) -> Result<f64, Error> {
     let enough = Duration::from_secs_f64((PART * seconds).clamp(SHORTEST, LONGEST));
+    // What others had in the cache meanwhile is gone after a step.
+    step()?;
     let (start, mut count) = (ThreadTime::now(), 0);
-    while count < 3 || start.elapsed() < enough {
-        // The clock itself takes as long as a small part of a small step.
-        for _ in 0..8 {
-            step()?;
-        }
-        count += 8;
+    while count < 2 || start.elapsed() < enough {
+        step()?;
+        count += 1;
     }
-    Ok(start.elapsed().as_secs_f64() / count as f64)
+    Ok(start.elapsed().as_secs_f64() / f64::from(count))
 }
