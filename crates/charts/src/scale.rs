@@ -68,8 +68,12 @@ impl Scale {
         let unit = 10f64.powf(rough.log10().floor());
         let step =
             [1.0, 2.0, 2.5, 5.0, 10.0].map(|f| f * unit).into_iter().find(|s| *s >= rough).unwrap_or(unit);
-        let digits =
-            (0..9).find(|d| ((step * 10f64.powi(*d)).fract() - 0.5).abs() > 0.499).unwrap_or(9) as usize;
+        // As many digits as the step has.
+        let whole = |d: &i32| {
+            let x = step * 10f64.powi(*d);
+            (x - x.round()).abs() < 1e-6 * x
+        };
+        let digits = (0..12).find(whole).unwrap_or(12) as usize;
         let first = (self.min / step).ceil() as i64;
         let all = (first..).map(|i| i as f64 * step).take_while(|x| *x <= self.max);
         all.map(|x| (x, if x.abs() >= 1e4 { short(x) } else { format!("{:.digits$}", x + 0.0) })).collect()
@@ -111,6 +115,7 @@ mod tests {
         assert_eq!(texts(&linear(0.0, 500.0), 5), ["0", "100", "200", "300", "400", "500"]);
         assert_eq!(texts(&linear(1.98, 3.3), 5), ["2.0", "2.5", "3.0"]);
         assert_eq!(texts(&linear(-0.012, 0.031), 4), ["0.00", "0.02"]);
+        assert_eq!(texts(&linear(2.0999, 2.1011), 3), ["2.1000", "2.1005", "2.1010"]);
         assert_eq!(texts(&linear(0.0, 40_000.0), 4), ["0", "10k", "20k", "30k", "40k"]);
         let log = |min, max| Scale { min, max, log: true, start: 0.0, end: 1.0 };
         assert_eq!(texts(&log(900.0, 1.1e6), 5), ["1000", "10k", "100k", "1M"]);

@@ -90,7 +90,7 @@ pub(super) fn by_setting(records: &[Record], seen: &Comparison) -> Vec<String> {
     };
     let limit = best + 3.0 * (middle - best).max(1e-3);
     let above = losses.iter().filter(|loss| **loss > limit).count();
-    let mut charts = Vec::new();
+    let (mut charts, mut words) = (Vec::new(), Vec::new());
     for (column, name) in seen.columns.iter().enumerate() {
         let mut series =
             Series { name: name.clone(), mark: Mark::Dots, color: charts.len(), points: Vec::new() };
@@ -105,7 +105,7 @@ pub(super) fn by_setting(records: &[Record], seen: &Comparison) -> Vec<String> {
         values.sort_by(f64::total_cmp);
         values.dedup();
         if values.len() < 3 {
-            charts.extend(by_word(seen, column).map(|rows| rows.svg(false)));
+            words.extend(by_word(seen, column));
             continue;
         }
         let log = values[0] > 0.0 && values[values.len() - 1] / values[0] >= 8.0;
@@ -120,17 +120,27 @@ pub(super) fn by_setting(records: &[Record], seen: &Comparison) -> Vec<String> {
         };
         charts.push(chart.svg(false));
     }
+    if !words.is_empty() {
+        let rows = Rows {
+            title: "Loss by choice".into(),
+            label: "median of the groups with it, nats per token".into(),
+            rows: words,
+            ..Rows::default()
+        };
+        charts.insert(0, rows.svg(false));
+    }
     charts
 }
 
-/// The loss for each of the words that a setting has, if the groups that have it differ in other settings too.
-fn by_word(seen: &Comparison, column: usize) -> Option<Rows> {
+/// A heading and a row for each of the few values that a setting has, if the groups that have it differ in other settings
+/// too.
+fn by_word(seen: &Comparison, column: usize) -> Vec<Row> {
     let finite = || seen.groups.iter().filter(|group| group.loss.n > 0);
     let mut words: Vec<&String> = finite().map(|group| &group.values[column]).collect();
     words.sort();
     words.dedup();
     if words.len() < 2 || words.len() > 20 || finite().count() < 4 * words.len() {
-        return None;
+        return Vec::new();
     }
     let row = |word: &String| {
         let mut losses: Vec<f64> =
@@ -141,10 +151,6 @@ fn by_word(seen: &Comparison, column: usize) -> Option<Rows> {
     };
     let mut rows: Vec<Row> = words.into_iter().map(row).collect();
     rows.sort_by(|a, b| a.value.unwrap_or_default().total_cmp(&b.value.unwrap_or_default()));
-    Some(Rows {
-        title: format!("Loss by {}", seen.columns[column]),
-        label: "median of the groups, nats per token".into(),
-        rows,
-        ..Rows::default()
-    })
+    rows.insert(0, Row { name: seen.columns[column].clone(), ..Row::default() });
+    rows
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::level::at_each;
+use crate::level::{Level, at_each};
 use crate::test::{assert_close, numbers};
 
 fn documents(lengths: &[usize]) -> Vec<Segment> {
@@ -129,10 +129,17 @@ fn a_gap_between_documents_is_told() {
     forward(&layer, &mut [], &mut [], &vec![0.0; 4 * lanes], &[], &segments, None);
 }
 
+/// One register and two, where the level has such kernels.
+fn widths(level: Level) -> Vec<usize> {
+    let widths = [level.lanes(), 2 * level.lanes()];
+    assert!(widths.iter().all(|&c| embed::fits(c) == level.fuses()));
+    if level.fuses() { widths.into() } else { Vec::new() }
+}
+
 #[test]
 fn embedding_is_its_definition() {
     at_each(|level| {
-        for c in [level.lanes(), 2 * level.lanes()] {
+        for c in widths(level) {
             for t in [0, 1, 2, 17] {
                 let what = format!("{level:?} [{t}, {c}]");
                 let (tables, dy) = (numbers(12 * c, 1), numbers(t * c, 2));
@@ -165,7 +172,7 @@ fn a_row_behind_the_table_is_told() {
 fn a_head_is_its_definition() {
     use crate::matmul;
     at_each(|level| {
-        for c in [level.lanes(), 2 * level.lanes()] {
+        for c in widths(level) {
             for (t, v) in [(0, 3), (1, 1), (1, 27), (7, 27), (5, 16), (18, 65), (2, 33), (3, 100)] {
                 let head = head::Head { channels: c, outputs: v };
                 let what = format!("{level:?} {head:?} {t}");

@@ -33,7 +33,8 @@ fn power_of_two(n: f32) -> f32 {
 
 impl Vector for F32Lanes {
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    // Lower tiles where this is not the level that people use: the high ones take long to compile.
+    const REGISTERS: usize = if cfg!(target_arch = "x86_64") { 8 } else { 16 };
     const NEWTON: usize = 0;
 
     #[inline(always)]
