@@ -105,14 +105,13 @@ fn page(records: &[Record], seen: &Comparison, args: &ReportArgs, title: &str) -
         }
     }
 
-    page.heading("Runs");
-    page.table(
-        &table(records, seen),
-        seen.columns.len(),
-        Some(seen.baseline + 1).filter(|_| args.baseline.is_some()),
-    );
-    if seen.groups.len() > ROWS {
-        page.aside(&format!("and {} more", seen.groups.len() - ROWS));
+    if seen.groups.len() > 1 {
+        page.heading("Runs");
+        let marked = Some(seen.baseline + 1).filter(|_| args.baseline.is_some());
+        page.table(&table(records, seen), seen.columns.len() + 1, marked);
+        if seen.groups.len() > ROWS {
+            page.aside(&format!("and {} more", seen.groups.len() - ROWS));
+        }
     }
     let samples = std::fs::read_to_string(first.run.path().join("samples.txt")).unwrap_or_default();
     if !samples.is_empty() {
@@ -129,16 +128,24 @@ fn page(records: &[Record], seen: &Comparison, args: &ReportArgs, title: &str) -
 }
 
 fn table(records: &[Record], seen: &Comparison) -> Vec<Vec<String>> {
-    let mut rows = vec![seen.columns.clone()];
+    let mut rows =
+        vec![["run".to_string()].into_iter().chain(seen.columns.iter().cloned()).collect::<Vec<_>>()];
     rows[0]
         .extend(["n", "loss", "sd", "above", "95 %", "parameters", "steps", "seconds"].map(str::to_string));
     for (i, group) in seen.groups.iter().take(ROWS).enumerate() {
-        rows.push(
-            [group.values.clone(), crate::compare::figures(group, i == seen.baseline, records).to_vec()]
-                .concat(),
-        );
+        let figures = crate::compare::figures(group, i == seen.baseline, records);
+        rows.push([vec![number(group, records)], group.values.clone(), figures.to_vec()].concat());
     }
     rows
+}
+
+/// The number of a group's first run in its sweep, or its folder's name.
+fn number(group: &Group, records: &[Record]) -> String {
+    let folder = last_part(&records[group.members[0]].run.path().display().to_string());
+    match folder.split_once('-') {
+        Some((number, _)) if number.parse::<usize>().is_ok() => number.to_string(),
+        _ => folder,
+    }
 }
 
 /// The settings that are not as they are by default.
@@ -166,13 +173,7 @@ fn short_name(group: &Group, seen: &Comparison, records: &[Record]) -> String {
         }
     }
     let name = group.name(&seen.columns);
-    let folder = last_part(&records[group.members[0]].run.path().display().to_string());
-    match folder.split_once('-') {
-        Some((number, _)) if name.chars().count() > LONGEST && number.parse::<usize>().is_ok() => {
-            format!("run {number}")
-        }
-        _ => name,
-    }
+    if name.chars().count() > LONGEST { format!("run {}", number(group, records)) } else { name }
 }
 
 /// A name of more letters does not fit into a picture.

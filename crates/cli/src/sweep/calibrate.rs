@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Settings that no step's time depends on.
-const TIMELESS: [&str; 20] = [
+const TIMELESS: [&str; 19] = [
     "seed",
     "lr",
     "schedule",
@@ -35,7 +35,6 @@ const TIMELESS: [&str; 20] = [
     "init_std",
     "zero_init",
     "depth_init",
-    "residual_scale",
     "rope_base",
     "steps",
     "eval_every",

@@ -197,7 +197,10 @@ fn stage(
                     }
                 }
                 Ok(None) => {}
-                Err(error) => return Err(error.at(name(&job.planned.label)).into()),
+                Err(error) => {
+                    STOP.store(true, Relaxed);
+                    return Err(error.at(name(&job.planned.label)).into());
+                }
             }
         }
         Ok(())
