@@ -7,7 +7,7 @@ mod part;
 use crate::args::CompareArgs;
 use anyhow::Result;
 use microgpt_runs::compare::{Comparison, Group, differences};
-use microgpt_runs::outcome::{self, Record};
+use microgpt_runs::outcome::{self, Outcome, Record};
 use serde_json::json;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -40,13 +40,14 @@ pub(crate) fn tell_groups(records: &[Record], baseline: Option<&str>, as_json: b
         rows.push(row);
     }
     print_table(&mut out, &rows, seen.columns.len())?;
-    let held_back = records.iter().all(|record| record.outcome.val_loss.is_some());
-    let loss = if held_back {
-        "on what is held back"
-    } else if records.iter().all(|record| record.outcome.val_loss.is_none()) {
-        "of the last tenth of the steps"
-    } else {
-        "on what is held back, or of the last tenth of the steps where nothing is: the two are not alike"
+    let counted = || seen.groups.iter().flat_map(|group| &group.members).map(|&i| &records[i].outcome);
+    let held_back = |outcome: &&Outcome| outcome.val_loss.is_some();
+    let loss = match counted().filter(|o| o.diverged.is_none()).filter(held_back).count() {
+        0 => "of the last tenth of the steps",
+        n if n == counted().filter(|o| o.diverged.is_none()).count() => "on what is held back",
+        _ => {
+            "on what is held back, or of the last tenth of the steps where nothing is: the two are not alike"
+        }
     };
     writeln!(out, "\nloss: mean {loss}, nats per token; sd: its spread over seeds")?;
     if seen.groups.len() > 1 {
