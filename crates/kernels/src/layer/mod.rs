@@ -9,6 +9,7 @@
 //! wants the matrices transposed ([`pack`]); the way back takes them as they are.
 
 mod backward;
+pub mod decode;
 pub mod embed;
 mod forward;
 pub mod head;

@@ -196,3 +196,74 @@ fn a_head_is_its_definition() {
         }
     });
 }
+
+/// Documents of different lengths side by side, token by token: as the whole pass of each.
+#[test]
+fn a_token_at_a_time_is_the_definition() {
+    at_each(|level| {
+        let lanes = level.lanes();
+        for (channels, hidden, activation, layers, outputs) in [
+            (lanes, 4 * lanes, Activation::Relu, 1, 27),
+            (2 * lanes, 2 * lanes, Activation::Gelu, 2, 7),
+            (lanes, 6 * lanes, Activation::SquaredRelu, 3, 100),
+            (16, 64, Activation::SquaredRelu, 1, 27),
+            (2 * lanes, 8 * lanes, Activation::Silu, 1, lanes),
+        ] {
+            if !level.fuses() {
+                continue;
+            }
+            let layer = Layer { channels, heads: channels / 4, hidden, activation };
+            let model = decode::Model { layer, layers, outputs, positions: 18 };
+            let (what, place) = (numbers(outputs * channels, 1), numbers(18 * channels, 2));
+            let scale = 1.5 / (channels as f32).sqrt();
+            let weights: Vec<f32> =
+                numbers(layers * layer.weights_len(), 3).iter().map(|w| w * scale).collect();
+            let head = numbers(outputs * channels, 4);
+            let mut packed = vec![f32::NAN; model.packed_len()];
+            decode::pack(&model, &mut packed, [&what, &place], &weights, &head);
+            for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[]] {
+                let what_it_is = format!("{level:?} {model:?} {lengths:?}");
+                let document = |i: usize| -> Vec<u32> {
+                    (0..lengths[i]).map(|p| ((p * 7 + i * 3) % outputs) as u32).collect()
+                };
+                let wanted: Vec<_> = (0..lengths.len())
+                    .map(|i| decode::naive::forward(&model, &what, &place, &weights, &head, &document(i)))
+                    .collect();
+                // What was not remembered must not count.
+                let between = lengths.len() * 16 * channels;
+                let mut memory = vec![f32::NAN; 2 * layers * between];
+                let mut scratch = vec![f32::NAN; model.scratch_len()];
+                for past in 0..16 {
+                    let on: Vec<usize> = (0..lengths.len()).filter(|&i| past < lengths[i]).collect();
+                    let tokens: Vec<u32> = on.iter().map(|&i| document(i)[past]).collect();
+                    let segments: Vec<Segment> = on
+                        .iter()
+                        .enumerate()
+                        .map(|(r, &i)| Segment { q_start: r, q_len: 1, kv_start: i * 16, past })
+                        .collect();
+                    let [k, v] = [0, between].map(|offset| Place { offset, stride: channels });
+                    for spare in [0, 5, 16] {
+                        let mut logits = vec![f32::NAN; on.len() * outputs + spare];
+                        let memory = Memory { data: &mut memory, k, v };
+                        let rows = [&tokens[..], &vec![past as u32; on.len()]];
+                        decode::forward(
+                            &model,
+                            &mut logits,
+                            [&what, &place],
+                            &packed,
+                            rows,
+                            &segments,
+                            memory,
+                            &mut scratch,
+                        );
+                        for (r, &i) in on.iter().enumerate() {
+                            let found = &logits[r * outputs..(r + 1) * outputs];
+                            let wanted = &wanted[i][past * outputs..(past + 1) * outputs];
+                            assert_close(found, wanted, 1e-5, &what_it_is);
+                        }
+                    }
+                }
+            }
+        }
+    });
+}

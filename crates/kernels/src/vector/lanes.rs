@@ -185,6 +185,10 @@ impl Vector for F32Lanes {
         F32Lanes(from_fn(|i| sums[i % 4].0[i]))
     }
     #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32Lanes(from_fn(|i| self.0[i / 4 * 4 + I]))
+    }
+    #[inline(always)]
     fn running_sum(self) -> Self {
         let mut x = self.0;
         for i in 1..8 {

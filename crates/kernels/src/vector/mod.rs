@@ -92,6 +92,8 @@ pub(crate) trait Vector:
     fn total(self) -> Self;
     /// Lane 4h + i is the sum of lanes 4h..4h + 4 of `v[i]`.
     fn quads(v: [Self; 4]) -> Self;
+    /// Lanes 4h..4h + 4 all become lane 4h + I.
+    fn quad_lane<const I: usize>(self) -> Self;
     /// Lane i is the sum of lanes 0..=i.
     fn running_sum(self) -> Self;
     /// The last lane, in every lane.
