@@ -43,7 +43,9 @@ fn last_part(name: &str) -> String {
 
 /// The one picture that says most.
 fn picture(records: &[Record], seen: &Comparison, args: &ReportArgs, title: &str) -> Result<String> {
-    if let Some(chart) = scaling::charts(records, seen).into_iter().next_back() {
+    // Who names a baseline asks how the others compare with it.
+    let scaling = if args.baseline.is_none() { scaling::charts(records, seen) } else { Vec::new() };
+    if let Some(chart) = scaling.into_iter().next_back() {
         return Ok(chart.svg(true));
     }
     if seen.groups.len() > 1 {

@@ -38,6 +38,10 @@ pub(super) fn charts(records: &[Record], seen: &Comparison) -> Vec<Chart> {
         }
     }
     budgets.sort_by(|a, b| number(a).total_cmp(&number(b)));
+    // Many models of one size differ in something else.
+    if 2 * numbers.len() * budgets.len() < sizes.len() {
+        return Vec::new();
+    }
     let mut charts = Vec::new();
 
     // Of several budgets, the law of the size is that of the largest.
