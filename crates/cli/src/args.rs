@@ -1,5 +1,9 @@
 //! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
 
+mod sweeps;
+
+pub(crate) use sweeps::{CompareArgs, ReportArgs, SpeedrunArgs, SweepArgs};
+
 use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
 use microgpt::Config;
 use microgpt_runs::settings::{self, Assignment, Settings};
@@ -20,6 +24,10 @@ Examples:
   microgpt prove --all                       is every variant right, with every other?
   microgpt train --preset task --task sort   a task with exact answers
   microgpt data book.txt                     what is in a text
+  microgpt sweep rates.toml                  many runs from one file, over all processors
+  microgpt compare microgpt-1 microgpt-2     what differs, and where they part
+  microgpt report rates --out rates.html     the same drawn
+  microgpt speedrun                          how low is the loss after one second?
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -50,6 +58,15 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Measure how fast training and decoding are, and where the time goes
     Bench(BenchArgs),
+    /// Many runs from one file, several at once: a grid, a random search, seeds
+    #[command(after_help = sweeps::SWEEP_FILE)]
+    Sweep(SweepArgs),
+    /// What differs between runs, what it is worth, and where two of them part
+    Compare(CompareArgs),
+    /// Draw runs or sweeps into one HTML file that opens offline, or one SVG picture
+    Report(ReportArgs),
+    /// The lowest loss on held back names after one second, everything included
+    Speedrun(SpeedrunArgs),
     /// Look at a text before it is learnt: documents, lengths, alphabet, duplicates, and what counting alone would give
     Data(DataArgs),
     /// Learn a tokenizer, or see how one cuts a text
@@ -266,7 +283,7 @@ pub(crate) struct FormulaArgs {
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task
+    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task, names-best
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Settings from a TOML file
@@ -310,6 +327,16 @@ impl SettingsArgs {
             crate::notice(&format!("{name}: no such setting; ignored"));
         }
         Ok(sides)
+    }
+
+    /// The same, with another preset if none is asked for.
+    pub(crate) fn resolve_from(&self, preset: &str) -> Result<Settings, microgpt::Error> {
+        let mut sides = vec![assignment("preset", preset)];
+        if let Some(path) = &self.config {
+            sides.extend(settings::read_file(path)?);
+        }
+        sides.extend(self.flags());
+        Settings::resolve(&sides)
     }
 
     /// The flags alone.

@@ -7,7 +7,8 @@
 //! - [`samples`]: what a model writes
 //! - [`watch`]: the live view
 //! - [`session`], [`folder`], [`autopsy`]: a training's steps, what it writes down, why it has ended
-//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
+//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`], [`sweep`],
+//!   [`compare`], [`report`], [`speedrun`]: the commands
 
 mod args;
 mod ranks;
@@ -28,6 +29,10 @@ mod data;
 mod list;
 mod formula;
 mod bench;
+mod compare;
+mod sweep;
+mod report;
+mod speedrun;
 
 use args::{Cli, Command, TrainArgs};
 use clap::Parser;
@@ -36,6 +41,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let started = std::time::Instant::now();
     let mut words: Vec<_> = std::env::args_os().collect();
     // `microgpt --data my.txt` is `microgpt train --data my.txt`: flags alone are meant for training.
     let first = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -65,6 +71,10 @@ fn main() -> ExitCode {
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Sweep(args)) => sweep::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Speedrun(args)) => speedrun::run(&args, started),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
         Some(Command::Runs(args)) => runs::run(&args),

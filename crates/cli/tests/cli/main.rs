@@ -11,6 +11,7 @@ mod stream;
 mod generate;
 mod data;
 mod bench;
+mod sweep;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod terminal;
