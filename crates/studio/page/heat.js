@@ -1,10 +1,10 @@
 // A table of numbers as colours, on a canvas with a pixel for each number that the browser makes larger. Of a table that
 // is larger than the screen only what is in sight is drawn.
 
-import { el, announce } from "../lib/dom.js";
-import { scale, largest } from "../lib/color.js";
-import { exact, short } from "../lib/format.js";
-import { showHover, hideHover } from "../parts/hover.js";
+import { el, announce } from './dom.js';
+import { scale, largest } from './color.js';
+import { exact, short } from './format.js';
+import { showHover, hideHover } from './hover.js';
 
 // At most so many numbers on one canvas; a larger table gets a window that scrolls.
 const MANY = 1 << 18;

@@ -1,8 +1,8 @@
 // Whom each letter looks at: arcs from a letter back to those it takes from, as wide as their weight.
 
-import { svg, put } from "../lib/dom.js";
-import { showHover, hideHover } from "../parts/hover.js";
-import { exact } from "../lib/format.js";
+import { svg, put } from './dom.js';
+import { showHover, hideHover } from './hover.js';
+import { exact } from './format.js';
 
 // arcs({ onpick(row, col), onletter(row) }).show({ letters, weights, row })
 //   weights  for each letter a list over letters; row: the letter whose arcs alone are shown, or null

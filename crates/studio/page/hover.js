@@ -1,6 +1,6 @@
 // The small label beside the pointer: which number this is, and all of its digits.
 
-import { el, put } from "../lib/dom.js";
+import { el, put } from './dom.js';
 
 const box = el("div.hover", { hidden: true, role: "tooltip" });
 

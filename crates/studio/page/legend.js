@@ -1,8 +1,8 @@
 // What the colours mean: the scale from below zero to above, with the sizes at its ends.
 
-import { el } from "../lib/dom.js";
-import { scale } from "../lib/color.js";
-import { short } from "../lib/format.js";
+import { el } from './dom.js';
+import { scale } from './color.js';
+import { short } from './format.js';
 
 // A legend; `show(top)` says at which size colours are full, `signed` whether there is a half below zero.
 export function legend({ signed = true, what = "" } = {}) {

@@ -1,9 +1,9 @@
 // Numbers and what they were made of: the result at the right, its operands to the left of it, as far back as was asked.
 
-import { svg, put } from "../lib/dom.js";
-import { short, exact } from "../lib/format.js";
-import { css, inkOn } from "../lib/color.js";
-import { showHover, hideHover } from "../parts/hover.js";
+import { svg, put } from './dom.js';
+import { short, exact } from './format.js';
+import { css, inkOn } from './color.js';
+import { showHover, hideHover } from './hover.js';
 
 const [WIDE, TALL, GAP_X, GAP_Y] = [118, 34, 64, 8];
 

@@ -80,5 +80,5 @@ export function largest(values) {
   return top;
 }
 
-// Lines of several runs: distinct in hue and in lightness (after Okabe and Ito), and dashed in turn.
-export const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+// Lines of several runs: distinct in hue and in lightness (after Okabe and Ito).
+export const lineColor = (i) => `var(--line-${i % 6})`;

@@ -1,7 +1,7 @@
 // Probabilities as bars: the likeliest first, or in the order of the alphabet.
 
-import { el, put, set } from "../lib/dom.js";
-import { percent, exact } from "../lib/format.js";
+import { el, put, set } from './dom.js';
+import { percent, exact } from './format.js';
 
 // bars({ onpick(entry) }).show(entries)
 //   entry  { sign, p, before, out, on, title }: `before` is where it was, `out` whether a filter has taken it away

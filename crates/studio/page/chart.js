@@ -1,7 +1,7 @@
 // Lines over steps: the loss of each run, its validation, the line of a blind guess. Click a step to go there.
 
-import { el, svg, put } from "../lib/dom.js";
-import { short, exact } from "../lib/format.js";
+import { el, svg, put } from './dom.js';
+import { short, exact } from './format.js';
 
 const PAD = { left: 46, right: 14, top: 10, bottom: 24 };
 

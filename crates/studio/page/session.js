@@ -1,0 +1,160 @@
+// The runs that are open, what is new of each, and what all views look at: a run, a step, a text, edits.
+
+import { ask, post, listen, exported } from './api.js';
+import { state, number } from './state.js';
+
+// What is known: each run by its id, and what came of it so far.
+export const session = { runs: new Map(), first: null, connected: true };
+
+const listeners = new Set();
+
+// Calls f(id) when something is new of a run; f(null) when runs came or went, or the server did.
+export function onNews(f) {
+  listeners.add(f);
+  return () => listeners.delete(f);
+}
+
+function tell(id) {
+  for (const f of [...listeners]) f(id);
+}
+
+// Asks for what there is, until the server answers.
+export async function begin() {
+  for (;;) {
+    try {
+      session.first = (await ask("")).first;
+      for (const run of (await ask("/runs")).open) follow(run);
+      return;
+    } catch (error) {
+      if (exported) throw error;
+      session.connected = false;
+      tell(null);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+// Takes a run in and listens to it.
+export function follow(run) {
+  const known = session.runs.get(run.id);
+  if (known) {
+    known.run = run;
+    return tell(run.id);
+  }
+  const entry = { run, ...nothing(), close: () => {} };
+  session.runs.set(run.id, entry);
+  entry.close = listen(`/runs/${encodeURIComponent(run.id)}/events`, {
+    onnews: (news) => { take(entry, news); tell(run.id); },
+    ongone: () => forget(run.id),
+    onstate: (connected) => {
+      if (connected === session.connected) return;
+      session.connected = connected;
+      if (connected) again();
+      tell(null);
+    },
+  });
+  tell(null);
+}
+
+// After the server was away: runs may have gone with it.
+async function again() {
+  try {
+    const open = (await ask("/runs")).open;
+    for (const run of open) follow(run);
+    tell(null);
+  } catch { /* it will be asked again */ }
+}
+
+export function forget(id) {
+  session.runs.get(id)?.close();
+  session.runs.delete(id);
+  if (session.first === id) session.first = null;
+  tell(null);
+}
+
+const nothing = () => ({ loss: [], lr: [], validations: [], samples: [], measures: null });
+
+function take(entry, news) {
+  if (news.reset) Object.assign(entry, nothing());
+  entry.run = news.run;
+  const { step, loss, lr } = news.steps ?? { step: [] };
+  step.forEach((s, i) => {
+    // A run that was taken back tells its steps again.
+    while (entry.loss.length > 0 && entry.loss.at(-1)[0] >= s) { entry.loss.pop(); entry.lr.pop(); }
+    entry.loss.push([s, Number(loss[i])]);
+    entry.lr.push([s, lr[i]]);
+  });
+  entry.validations.push(...(news.validations ?? []));
+  entry.samples.push(...(news.samples ?? []));
+  if (news.measures) entry.measures = news.measures;
+}
+
+// The run that is looked at, with what came of it; null if there is none.
+export function current() {
+  return session.runs.get(state.run) ?? session.runs.get(session.first) ?? [...session.runs.values()].at(-1) ?? null;
+}
+
+// Its step: the one of the address, or the newest.
+export function stepNow() {
+  const run = current()?.run;
+  if (!run) return 0;
+  return Math.min(number("step", run.step), run.step);
+}
+
+// Does the page follow the training?
+export const following = () => state.step === undefined;
+
+// The text that is looked at.
+export const textNow = () => state.text ?? (exported ? exported.texts[0] : "emma");
+
+// What is changed, as the address has it.
+export function editsNow() {
+  try {
+    const edits = JSON.parse(state.edits ?? "[]");
+    return Array.isArray(edits) ? edits : [];
+  } catch {
+    return [];
+  }
+}
+
+// Where one looks, as requests want it.
+export function lookingAt({ edits = true, text = textNow(), step = stepNow() } = {}) {
+  const view = { step, text };
+  const changed = edits ? editsNow() : [];
+  if (changed.length > 0) view.edits = changed;
+  return view;
+}
+
+// The path of the run that is looked at.
+export const pathOf = (what, id = current()?.run.id) => `/runs/${encodeURIComponent(id)}/${what}`;
+
+const models = new Map();
+
+// The matrices and tensors of a run's model; they do not change.
+export async function modelOf(id = current()?.run.id) {
+  if (!models.has(id)) models.set(id, ask(`/runs/${encodeURIComponent(id)}/model`));
+  try {
+    return await models.get(id);
+  } catch (error) {
+    models.delete(id);
+    throw error;
+  }
+}
+
+const answers = new Map();
+
+// The answer to a question about a fixed step, which is always the same: kept for a while.
+export function kept(path, body) {
+  const key = `${path} ${JSON.stringify(body)}`;
+  if (answers.has(key)) {
+    const answer = answers.get(key);
+    answers.delete(key);
+    answers.set(key, answer);
+    return answer;
+  }
+  const answer = post(path, body);
+  answers.set(key, answer);
+  answer.catch(() => answers.delete(key));
+  if (answers.size > 24) answers.delete(answers.keys().next().value);
+  return answer;
+}
