@@ -73,6 +73,16 @@ impl Gpt {
     }
 }
 
+impl Gpt {
+    /// From the stream to the logits.
+    fn head<'e>(&self, engine: &'e dyn Engine, mut x: Tensor<'e>, lm_head: Tensor<'e>) -> Tensor<'e> {
+        if let Some(norm) = &self.final_norm {
+            x = norm.forward(engine, x);
+        }
+        x.linear(lm_head)
+    }
+}
+
 impl Network for Gpt {
     fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
         let param = |(offset, shape)| Tensor::param(engine, offset, shape);
@@ -88,10 +98,11 @@ impl Network for Gpt {
         for layer in &self.layers {
             x = layer.forward(engine, x);
         }
-        if let Some(norm) = &self.final_norm {
-            x = norm.forward(engine, x);
-        }
-        x.linear(lm_head)
+        self.head(engine, x, lm_head)
+    }
+
+    fn read_out<'e>(&self, engine: &'e dyn Engine, stream: Tensor<'e>) -> Option<Tensor<'e>> {
+        Some(self.head(engine, stream, Tensor::param(engine, self.lm_head.0, self.lm_head.1)))
     }
 
     /// The keys and the values of each layer.
