@@ -1,0 +1,1 @@
+//! The studio: an API and a page in which no number is hidden.
