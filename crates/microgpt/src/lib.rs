@@ -43,6 +43,8 @@ pub mod sample;
 pub mod write;
 pub mod novelty;
 pub mod inspect;
+pub mod measures;
+pub mod diagnosis;
 pub mod prove;
 
 pub use config::Config;

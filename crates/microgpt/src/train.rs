@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::engine::Precision;
 use crate::error::Error;
 use crate::exchange::{Alone, Exchange};
+use crate::layout::Matrix;
 use crate::model::Model;
 use crate::optim::{Optimizer, clip};
 use crate::real::Real;
@@ -40,6 +41,9 @@ pub struct Trainer<R: Real> {
     steps_done: usize,
     /// Does each worker remember only what belongs to the parameters that it updates?
     scattered: bool,
+    /// Every how many steps gradients are measured; 0: never.
+    measured: usize,
+    grad_norms: Vec<f64>,
 }
 
 impl<R: Precision> Trainer<R> {
@@ -77,6 +81,7 @@ impl<R: Precision> Trainer<R> {
         let engine = R::engine(self.params().to_vec());
         let mut twin = Trainer::with_engine(self.config.clone(), self.model.clone(), engine);
         (twin.optimiser, twin.steps_done) = (self.optimiser.clone(), self.steps_done);
+        twin.measured = self.measured;
         twin
     }
 }
@@ -94,6 +99,8 @@ impl<R: Real> Trainer<R> {
             part: Batch::default(),
             steps_done: 0,
             scattered: false,
+            measured: 0,
+            grad_norms: Vec::new(),
         }
     }
 
@@ -144,9 +151,17 @@ impl<R: Real> Trainer<R> {
                 "step {step}: expected a finite loss, found {loss_now} (a lower lr?)"
             )));
         }
-        if self.config.grad_clip > 0.0 {
+        let measured = self.measured > 0 && (self.steps_done + 1).is_multiple_of(self.measured);
+        if measured || self.config.grad_clip > 0.0 {
             // Their length is that of all, whoever updates what.
             self.exchange.share(grads)?;
+        }
+        self.grad_norms.clear();
+        if measured {
+            let norm = |matrix: &Matrix| clip::norm(&grads[matrix.range()]);
+            self.grad_norms.extend(self.model.layout.matrices().iter().map(norm));
+        }
+        if self.config.grad_clip > 0.0 {
             let factor = clip::factor(grads, self.config.grad_clip)?;
             R::scale(&mut grads[mine.clone()], factor);
         }
@@ -156,6 +171,18 @@ impl<R: Real> Trainer<R> {
         self.steps_done += 1;
         self.scattered = workers > 1;
         Ok(Step { step: self.steps_done, loss: loss_now, lr })
+    }
+
+    /// Measures from now on, in each step whose number `every` divides, how long each matrix's gradient is; 0: in none.
+    /// Workers hear of it when the trainer is next shared.
+    pub fn measure_gradients(&mut self, every: usize) {
+        self.measured = every;
+    }
+
+    /// Of the last step, if it was measured: the Euclidean length of each matrix's gradient, of the whole batch and before
+    /// anything is clipped, in the order of the layout. Else nothing.
+    pub fn gradient_norms(&self) -> &[f64] {
+        &self.grad_norms
     }
 
     /// Sums the parts as a binary tree: what part `i` completes is joined with what waits for it, from small to large;

@@ -20,9 +20,10 @@ fn batch_of(lengths: &[usize], vocab_size: usize, rng: &mut Rng) -> Batch {
     batch
 }
 
-/// All that training leaves, as bits: losses, parameters, what the optimiser remembers.
+/// All that training leaves, as bits: losses, lengths of gradients, parameters, what the optimiser remembers.
 fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], again: bool) -> Vec<u64> {
     let mut trainer = Trainer::<R>::new(config.clone(), 11, &mut Rng::new(1)).unwrap();
+    trainer.measure_gradients(2);
     share(&mut trainer, workers).unwrap();
     let mut rng = Rng::new(2);
     let mut bits = Vec::new();
@@ -32,6 +33,9 @@ fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], 
         }
         let step = trainer.step(&batch_of(lengths, 11, &mut rng)).unwrap();
         bits.push(step.loss.to_bits());
+        let norms = trainer.gradient_norms();
+        assert_eq!(norms.len(), if step.step % 2 == 0 { trainer.model.layout.matrices().len() } else { 0 });
+        bits.extend(norms.iter().map(|norm| norm.to_bits()));
     }
     trainer.gather().unwrap();
     let remembered = trainer.remembered().into_iter().flat_map(|(_, slice)| slice);
