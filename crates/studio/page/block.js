@@ -8,7 +8,7 @@ import { pin, pinned } from './place.js';
 
 // Cells as large as there is room for.
 export function cellWidth(cols) {
-  return cols <= 20 ? 11 : cols <= 32 ? 9 : cols <= 72 ? 7 : cols <= 160 ? 4 : 2;
+  return cols <= 20 ? 9 : cols <= 32 ? 9 : cols <= 72 ? 7 : cols <= 160 ? 4 : 2;
 }
 
 export function cellHeight(rows) {

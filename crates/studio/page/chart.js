@@ -101,7 +101,7 @@ function grid(axes) {
     parts.push(svg("line.grid", { x1: PAD.left, x2: axes.width - PAD.right, y1: py, y2: py }));
     parts.push(svg("text.tick", { x: PAD.left - 7, y: py + 4, "text-anchor": "end" }, short(y, 3)));
   }
-  const across = Math.max(2, Math.floor(axes.width / 130));
+  const across = Math.max(3, Math.floor(axes.width / 130));
   for (const x of ticks(axes.x[0], axes.x[1], across)) {
     if (x !== Math.round(x)) continue;
     parts.push(svg("text.tick", { x: axes.px(x), y: axes.height - 6, "text-anchor": "middle" }, x));

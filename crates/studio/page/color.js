@@ -47,8 +47,8 @@ export function scale(top, dark = isDark()) {
   const factor = top > 0 ? 1 / top : 0;
   return (x) => {
     if (!Number.isFinite(x)) return hidden;
-    // The root shows small numbers too.
-    const t = Math.sign(x) * Math.sqrt(Math.min(1, Math.abs(x) * factor));
+    // Below the straight line, small numbers could not be told from zero.
+    const t = Math.sign(x) * Math.min(1, Math.abs(x) * factor) ** 0.7;
     return words[Math.round(t * LEVELS) + LEVELS];
   };
 }

@@ -91,11 +91,11 @@ function mount(root) {
       same ? ". Nothing differs: every number is the same, to the last bit." : "."),
     first ? el("p", { id: "first-parted" }, "The first number that parts, as they are computed: ", el("b.mono", {}, first.name ? `${first.name}[${first.row}, ${first.col}]` : first.label), ": ", el("span.num", {}, exact(Number(first.a))), " and ", el("span.num", {}, exact(Number(first.b))), ".") : null,
     parted && one(answer) ? el("p.soft", {}, "In training they parted at step ", el("b.num", {}, parted.step), `, in ${parted.name}[${parted.row}, ${parted.col}].`) : null);
-    put(settings, answer.settings.length === 0 ? el("p.soft", {}, "None.") : el("table", {}, el("thead", {}, el("tr", {}, ["setting", "A", "B"].map((t) => el("th", {}, t)))),
+    put(settings, answer.settings.length === 0 ? el("p.soft", {}, "None.") : el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "setting"), el("th.num", {}, "A"), el("th.num", {}, "B"))),
       el("tbody", {}, answer.settings.map((s) => el("tr", {}, el("td.mono", {}, s.name), el("td.num", {}, s.a), el("td.num", {}, s.b))))));
     const all = answer.matrices;
     const top = Math.max(1e-30, ...all.map((m) => Number(m.norm ?? 0)));
-    put(matrices, el("div.tablebox", {}, el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "matrix"), el("th", { colspan: 2 }, "length of the difference"), el("th", {}, "most at"), el("th.num", {}, "A"), el("th.num", {}, "B"))),
+    put(matrices, el("div.tablebox", {}, el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "matrix"), el("th", { colspan: 2 }, "length of the difference"), el("th.num", {}, "most at"), el("th.num", {}, "A"), el("th.num", {}, "B"))),
       el("tbody", {}, all.map((m) => el("tr", {}, el("td.mono", {}, m.name), m.note ? el("td.soft", { colspan: 5 }, m.note) : [
         el("td", {}, el("span.meter", {}, el("i", { style: { width: `${(100 * Number(m.norm)) / top}%` } }))), el("td.num", {}, m.same ? "same" : short(Number(m.norm))),
         el("td.num", {}, m.at ? `${m.at.row}, ${m.at.col}` : ""), el("td.num", {}, m.at ? short(Number(m.at.a)) : ""), el("td.num", {}, m.at ? short(Number(m.at.b)) : "")])))))); 

@@ -2,7 +2,7 @@
 
 import { el, svg, put, announce, settled } from './dom.js';
 import { go, state } from './state.js';
-import { current, stepNow, following, pathOf, follow, textNow } from './session.js';
+import { current, stepNow, following, pathOf, follow, textNow, nearestStep } from './session.js';
 import { post, exported } from './api.js';
 import { fixed } from './format.js';
 import { smooth } from './chart.js';
@@ -70,7 +70,7 @@ export function dock(root) {
   slider.addEventListener("input", () => {
     const run = current()?.run;
     let step = Number(slider.value);
-    if (exported) step = exported.steps.reduce((a, b) => (Math.abs(b - step) < Math.abs(a - step) ? b : a));
+    if (exported) step = nearestStep(step);
     go({ step: run && step >= run.step && !exported ? null : step });
   });
   slider.addEventListener("keydown", (event) => {

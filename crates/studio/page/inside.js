@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go, number } from './state.js';
-import { current, lookingAt, modelOf, pathOf } from './session.js';
+import { current, lookingAt, modelOf, lookFor } from './session.js';
 import { latest, flat } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { tokenStrip, rowNow } from './tokens.js';
@@ -58,7 +58,7 @@ function mount(root) {
       const key = `${entry.run.id} ${JSON.stringify(body)}`;
       if (key === asked) return paint(entry.run, model);
       asked = key;
-      const got = await ask(pathOf("look", entry.run.id), body);
+      const got = await lookFor(ask, want);
       if (got === undefined) return;
       answer = got;
       put(problem);
@@ -77,8 +77,7 @@ function mount(root) {
     const row = rowNow(tokens.length);
     strip.show(tokens, { loss: answer.loss, before: answer.before?.loss ?? null, guessing: run.guessing });
     put(note, answer.cut > 0 ? `The text is longer than the context of ${run.block_size}: the last ${answer.cut} are cut off.` : null);
-    scale.show(1);
-    put(scale.node.firstChild.nextSibling, "");
+    scale.show(null);
     const windows = windowsOf(answer, mode);
     const head = number("head");
     table.show(windows, { tokens, heads: run.heads || 1, head, vocabulary: null });
@@ -86,7 +85,6 @@ function mount(root) {
     for (const [layer, sight] of sights) sight.show(values.get(`layer${layer}.attn_weights`), tokens, run.heads, head, number("row"));
     showNext(run, tokens, row);
     showLens(run, tokens, row);
-    performance.measure?.("studio: inside");
   }
 
   function showNext(run, tokens, row) {

@@ -23,7 +23,7 @@ function mount(root) {
   const play = el("button", { id: "op-play", onclick: () => toggle() }, "Play");
   const breaks = breakpoints({ run: (back) => runTo(back) });
   const bar = el("div.row.opbar", {},
-    el("button", { id: "op-first", onclick: () => move(0), title: "To the first operation" }, "⏮"),
+    el("button", { id: "op-first", onclick: () => move(0), title: "To the first operation" }, "first"),
     el("button", { id: "op-back", onclick: () => by(-1), title: "One operation back (←)" }, "◀ back"),
     el("button.primary", { id: "op-next", onclick: () => by(1), title: "One operation on (→)" }, "next ▶"),
     play, el("input", { type: "range", id: "op-slider", "aria-label": "Operation", min: 0, max: 1, value: 0, oninput: (event) => move(Number(event.target.value)) }),

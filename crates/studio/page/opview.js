@@ -18,7 +18,7 @@ export function opView() {
   return {
     node,
     show({ op, phase, tensor, inputs, gradient_norms, update }) {
-      scale.show(1);
+      scale.show(null);
       const parts = [];
       const backward = phase === "backward";
       if (update) {

@@ -1,5 +1,6 @@
 // One number's place, as the address and the API have it.
 
+import { exported } from './api.js';
 import { state, go } from './state.js';
 
 // layer0.q:0:3, or #12:0:3 for a tensor without a name.
@@ -21,5 +22,6 @@ export const pinned = () => placeOf(state.place);
 
 // Opens the panel on a number.
 export function pin(place) {
+  if (exported) return;
   go({ place: placeText(place) }, { remember: state.place !== undefined });
 }

@@ -43,6 +43,7 @@ export function follow(run) {
   }
   const entry = { run, ...nothing(), close: () => {} };
   session.runs.set(run.id, entry);
+  if (exported) ask(pathOf("news", run.id)).then((news) => { take(entry, news); tell(run.id); });
   entry.close = listen(`/runs/${encodeURIComponent(run.id)}/events`, {
     onnews: (news) => { take(entry, news); tell(run.id); },
     ongone: () => forget(run.id),
@@ -98,7 +99,13 @@ export function current() {
 export function stepNow() {
   const run = current()?.run;
   if (!run) return 0;
+  if (exported) return nearestStep(number("step", run.step));
   return Math.min(number("step", run.step), run.step);
+}
+
+// Of an exported page, which has only some steps, the nearest.
+export function nearestStep(step) {
+  return exported.steps.reduce((a, b) => (Math.abs(b - step) < Math.abs(a - step) ? b : a));
 }
 
 // Does the page follow the training?
@@ -123,6 +130,16 @@ export function lookingAt({ edits = true, text = textNow(), step = stepNow() } =
   const changed = edits ? editsNow() : [];
   if (changed.length > 0) view.edits = changed;
   return view;
+}
+
+// The answer of `look` to these windows. A page in a file has them one by one.
+export async function lookFor(askFor, want, view = lookingAt()) {
+  const path = pathOf("look");
+  if (!exported) return askFor(path, { ...view, want });
+  const rest = ["lens", "probabilities"];
+  const tensors = want.filter((w) => !rest.includes(w.name)).map((w) => [{ name: w.name, grad: true }]);
+  const answers = await Promise.all([rest.map((name) => ({ name })), ...tensors].map((one) => post(path, { ...view, want: one })));
+  return { ...answers[0], windows: answers.flatMap((answer) => answer.windows) };
 }
 
 // The path of the run that is looked at.
