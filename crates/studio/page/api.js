@@ -57,36 +57,45 @@ export const ask = (path, signal) => send("GET", path, undefined, signal);
 export const post = (path, body, signal) => send("POST", path, body, signal);
 export const remove = (path) => send("DELETE", path);
 
-// A place for one question at a time: a new one takes the place of the last, which then has no answer (undefined).
+// A place for one question at a time. While it is being answered only the newest other one waits; those that it took the
+// place of have no answer (undefined). So a view follows a training as fast as it can be answered, and never starves.
 export function latest() {
-  let control = null;
-  return async (path, body) => {
-    control?.abort();
-    const mine = new AbortController();
-    control = mine;
+  let running = false;
+  let waiting = null;
+  const run = async ({ path, body, resolve, reject }) => {
+    running = true;
     try {
-      const answer = await post(path, body, mine.signal);
-      return control === mine ? answer : undefined;
+      resolve(await post(path, body));
     } catch (error) {
-      if (error.name === "AbortError" || control !== mine) return undefined;
-      throw error;
+      reject(error);
     }
+    running = false;
+    const next = waiting;
+    waiting = null;
+    if (next) run(next);
   };
+  return (path, body) => new Promise((resolve, reject) => {
+    if (!running) return run({ path, body, resolve, reject });
+    waiting?.resolve(undefined);
+    waiting = { path, body, resolve, reject };
+  });
 }
 
-// Listens to what the server tells as it happens, and connects again when the server was away.
-export function listen(path, { onnews, ongone, onstate }) {
+// Listens to what the server tells as it happens, and connects again when it was away. `onlost` is asked what to do when
+// the server is there and does not know the path: true, try again.
+export function listen(path, { onnews, ongone, onstate, onlost }) {
   if (exported) return () => {};
   let [source, timer, closed] = [null, 0, false];
   const open = () => {
     source = new EventSource(BASE + path);
     source.onopen = () => onstate(true);
     source.onmessage = (event) => onnews(JSON.parse(event.data));
-    source.addEventListener("gone", () => { close(); ongone?.(); });
+    source.addEventListener("gone", () => { close(); ongone(); });
     source.onerror = () => {
+      if (closed) return;
       onstate(false);
       // Where the answer was an error a browser gives up; we do not.
-      if (source.readyState === EventSource.CLOSED && !closed) timer = setTimeout(open, 1000);
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(async () => { if (await onlost()) open(); else ongone(); }, 700);
     };
   };
   const close = () => {

@@ -2,8 +2,8 @@
 
 import { el, put } from './dom.js';
 import { state, go, number } from './state.js';
-import { current, lookingAt, modelOf, lookFor } from './session.js';
-import { latest, flat } from './api.js';
+import { current, lookingAt, modelOf, lookFor, pathOf } from './session.js';
+import { latest, flat, post } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { tokenStrip, rowNow } from './tokens.js';
 import { arcs } from './arcs.js';
@@ -53,7 +53,8 @@ function mount(root) {
       table.prepare(model, entry.run);
       const grad = state.show === "grad";
       const layers = [...sights.keys()].map((layer) => ({ name: `layer${layer}.attn_weights`, ...(grad ? { grad } : {}) }));
-      const want = unique([...table.wanted(grad ? { grad } : {}), ...layers.filter((w) => model.tensors.some((t) => t.name === w.name)), LENS, PROBABILITIES]);
+      const rows = await rowsFor(entry.run);
+      const want = unique([...table.wanted(grad ? { grad } : {}), ...layers.filter((w) => model.tensors.some((t) => t.name === w.name)), { ...LENS, ...rows }, { ...PROBABILITIES, ...rows }]);
       const body = { ...lookingAt(), want };
       const key = `${entry.run.id} ${JSON.stringify(body)}`;
       if (key === asked) return paint(entry.run, model);
@@ -67,6 +68,15 @@ function mount(root) {
       asked = "";
       put(problem, error.message);
     }
+  }
+
+  // Of an alphabet so large that an answer has no room for all letters of the text, only the row that is looked at.
+  async function rowsFor(run) {
+    if (Math.exp(run.guessing) * run.block_size <= 60000) return {};
+    const view = lookingAt();
+    if (answer?.text !== view.text) answer = await post(pathOf("look"), { ...view, want: [] });
+    const row = rowNow(answer.tokens.length);
+    return { rows: [row, row + 1] };
   }
 
   function paint(run) {

@@ -8,6 +8,7 @@ import { opView } from './opview.js';
 import { sourceView } from './source.js';
 import { breakpoints } from './breaks.js';
 import { graphCard } from './graphcard.js';
+import { opMap } from './opmap.js';
 
 const PHASES = { forward: "Forward: compute", backward: "Backward: who is to blame, and how much?", update: "Update: move each weight a little" };
 
@@ -17,6 +18,7 @@ function mount(root) {
   const detail = opView();
   const code = sourceView();
   const graph = graphCard();
+  const where = opMap({ onpick: (to) => { pause(); move(to); } });
   const problem = el("p.problem", { role: "alert" });
   const what = el("select", { id: "ops-what", "aria-label": "What is computed", onchange: () => go({ batch: what.value === "text" ? "0" : null, at: 0 }) },
     el("option", { value: "batch" }, "the documents that training takes at this step"), el("option", { value: "text" }, "the text below"));
@@ -29,8 +31,8 @@ function mount(root) {
     play, el("input", { type: "range", id: "op-slider", "aria-label": "Operation", min: 0, max: 1, value: 0, oninput: (event) => move(Number(event.target.value)) }),
     el("span.soft.small", {}, "of"), what);
   const slider = bar.querySelector("#op-slider");
-  put(root, bar, breaks.node, problem,
-    el("div.opsgrid", {}, list, el("div.opmain", {}, said, detail.node), code.node), graph.node);
+  put(root, bar, where.node, problem,
+    el("div.opsgrid", {}, list, el("div.opmain", {}, said, detail.node), code.node), breaks.node, graph.node);
 
   let ops = [];
   let total = 0;
@@ -78,7 +80,7 @@ function mount(root) {
         if (key !== `${entry.run.id} ${JSON.stringify(view())}`) return;
         const same = ops.length === answer.ops.length && ops.every((op, i) => op.label === answer.ops[i].label && op.op === answer.ops[i].op && op.shape.join() === answer.ops[i].shape.join());
         [listed, ops, total] = [key, answer.ops, Math.min(answer.total, answer.ops.length)];
-        if (!same || list.children.length === 0) fillList();
+        if (!same || list.children.length === 0) { fillList(); where.prepare(ops); }
         slider.max = total - 1;
       }
       const now = at();
@@ -122,9 +124,10 @@ function mount(root) {
     const { op } = answer;
     put(said, el("span.opcount.num", {}, `${now + 1} of ${total}`), " ", el("b", {}, sentence(op)));
     detail.show(answer, ops);
-    const where = op.source;
-    if (where?.microgpt) code.light("microgpt.rs", where.microgpt.line);
-    else if (where?.file) code.light(where.file, where.line);
+    where.light(now, op.phase);
+    const source = op.source;
+    if (source?.microgpt) code.light("microgpt.rs", source.microgpt.line);
+    else if (source?.file) code.light(source.file, source.line);
   }
 
   return {

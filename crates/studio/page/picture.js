@@ -18,7 +18,8 @@ const STAGES = [
 // What lies on the stream itself.
 const SPINE = new Set(["embedded", "stream_mid", "stream", "state"]);
 
-function stageOf(tensor) {
+// In which stage a tensor is computed.
+export function stageOf(tensor) {
   const name = tensor.short;
   if (tensor.layer === null || tensor.layer === undefined) return /logit|prob|loss|final|output/.test(name) ? "out" : "embed";
   if (/^mlp|^stream$|hidden/.test(name)) return "mlp";

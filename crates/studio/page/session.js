@@ -47,6 +47,7 @@ export function follow(run) {
   entry.close = listen(`/runs/${encodeURIComponent(run.id)}/events`, {
     onnews: (news) => { take(entry, news); tell(run.id); },
     ongone: () => forget(run.id),
+    onlost: () => openAgain(entry),
     onstate: (connected) => {
       if (connected === session.connected) return;
       session.connected = connected;
@@ -55,6 +56,18 @@ export function follow(run) {
     },
   });
   tell(null);
+}
+
+// The server was started anew: it may not have this run open. If it is saved it is opened, and goes on if it did.
+async function openAgain({ run }) {
+  try {
+    const { open, saved } = await ask("/runs");
+    if (open.some((one) => one.id === run.id)) return true;
+    if (!saved.some((one) => one.name === run.name)) return false;
+    await post("/runs/open", { name: run.name });
+    if (run.status === "training") await post(pathOf("train", run.id), { do: "go" });
+  } catch { /* still away */ }
+  return true;
 }
 
 // After the server was away: runs may have gone with it.
