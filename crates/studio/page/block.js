@@ -52,7 +52,8 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
       const height = tall ?? cellHeight(rows);
       // Of attention only the columns of tokens that are there.
       const width = perHead ? Math.min(height, cellWidth(cols) + 6) : cellWidth(cols);
-      const names = tensor.per !== "one" && height >= 10;
+      const ofText = tensor.per === "token" || perHead;
+      const names = ofText && height >= 10;
       if (shownAs !== `${n} ${names}`) { build(n, names); shownAs = `${n} ${names}`; }
       const top = window.top ?? largest(values);
       size.textContent = `±${short(top, 2)}`;
@@ -64,8 +65,8 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
         map.show({
           rows, cols, top, cell: [width, height],
           at: (row, col) => values[(row * n + h) * cols + col],
-          rowName: (row) => (tensor.per === "one" ? "" : `at ${tokens[first + row]?.glyph ?? ""}`),
-          colName: (col) => (perHead ? `to ${tokens[col]?.glyph ?? ""}` : vocabulary ? `of ${vocabulary[col] ?? ""}` : ""),
+          rowName: (row) => (ofText ? `at ${tokens[first + row]?.glyph ?? ""}` : vocabulary && window.shape[0] === vocabulary.length ? `of ${vocabulary[first + row]}` : ""),
+          colName: (col) => (perHead ? `to ${tokens[col]?.glyph ?? ""}` : vocabulary && window.shape[1] === vocabulary.length ? `for ${vocabulary[col]}` : ""),
           mark: mark && mark.row % n === h ? [Math.floor(mark.row / n) - first, mark.col - window.cols[0]] : null,
         });
       });

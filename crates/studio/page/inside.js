@@ -90,7 +90,7 @@ function mount(root) {
     scale.show(null);
     const windows = windowsOf(answer, mode);
     const head = number("head");
-    table.show(windows, { tokens, heads: run.heads || 1, head, vocabulary: null });
+    table.show(windows, { tokens, heads: run.heads || 1, head, vocabulary: run.tokens.map(glyph) });
     const values = mode === "value" ? windows : windowsOf(answer);
     for (const [layer, sight] of sights) sight.show(values.get(`layer${layer}.attn_weights`), tokens, run.heads, head, number("row"));
     showNext(run, tokens, row);

@@ -14,6 +14,7 @@ const STAGES = [
   { key: "mlp", title: "MLP", about: "Each letter thinks about what it has found, on its own." },
   { key: "cell", title: "State", about: "What was read so far, made anew with each letter." },
   { key: "out", title: "What comes next?", about: "A score for each letter, and from the scores probabilities." },
+  { key: "weights", title: "Weights", about: "What was learnt: the same numbers for every text, changed a little by each step." },
 ];
 // What lies on the stream itself.
 const SPINE = new Set(["embedded", "stream_mid", "stream", "state"]);
@@ -21,6 +22,7 @@ const SPINE = new Set(["embedded", "stream_mid", "stream", "state"]);
 // In which stage a tensor is computed.
 export function stageOf(tensor) {
   const name = tensor.short;
+  if (tensor.per === "matrix") return "weights";
   if (tensor.layer === null || tensor.layer === undefined) return /logit|prob|loss|final|output/.test(name) ? "out" : "embed";
   if (/^mlp|^stream$|hidden/.test(name)) return "mlp";
   if (/^cell|^state/.test(name)) return "cell";
@@ -49,7 +51,8 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
     built = model;
     eye.disconnect();
     seen.clear();
-    blocks = model.tensors.filter((t) => t.per !== "one").map((tensor) => {
+    const matrices = model.matrices.map((m) => ({ name: m.name, short: m.name, layer: null, per: "matrix", about: m.kind }));
+    blocks = [...model.tensors.filter((t) => t.per !== "one"), ...matrices].map((tensor) => {
       const one = block(tensor, { onpick, onpage: (to) => { one.from = to; onwanted(); } });
       return one;
     });

@@ -32,7 +32,7 @@ export const laterStops = [
         question: `All heads taken together: at whom does the last letter, ${tokens[last].glyph}, look most?`, choices, right: places.indexOf(best),
         answer: `At ${tokens[best].glyph}, with ${percent(total[best])} on average. See how the heads differ: each row is a head, each column a letter.`,
         show: () => shown(name, { rows: [0, run.heads], cols: [0, tokens.length], top: 1, values: Float64Array.from({ length: run.heads * tokens.length }, (_, i) => weight(Math.floor(i / tokens.length), i % tokens.length)) },
-          Array.from({ length: run.heads }, (_, h) => ({ glyph: `head ${h}` })), { cell: [44, 30], colName: (c) => `looks at ${tokens[c].glyph}` }),
+          Array.from({ length: run.heads }, (_, h) => ({ glyph: `head ${h}` })), { cell: [44, 30], colName: (c) => `looks at ${tokens[c].glyph}`, place: false }),
       };
     },
   },
@@ -93,7 +93,7 @@ export const laterStops = [
         words: `Backward: from the loss back through every operation, each number is told its gradient, how fast the loss would change with it. Of all of ${w.name}, number [${row}, ${col}] has the largest for this text: its value is ${short(value)}, its gradient ${sign(grad)}${short(grad)}.`,
         question: `We make this one number ${Math.abs(by)} ${by > 0 ? "larger" : "smaller"}. What happens to the loss of ${fixed(before)}?`, choices: ["It rises", "It falls", "One number in thousands cannot matter"], right: after < before ? 1 : after > before ? 0 : 2,
         answer: `From ${fixed(before, 6)} to ${fixed(after, 6)}: ${sign(after - before)}${fixed(after - before, 6)}. The gradient foretold ${sign(by * grad)}${fixed(by * grad, 6)}, nearly that. Learning is this, for all ${run.parameters.toLocaleString("en-US")} numbers at once.`,
-        show: () => shown(`${w.name}: gradients`, { rows: w.rows, cols: w.cols, values: grads, top: Math.abs(grad) }, run.tokens.slice(0, w.shape[0]).map((t) => ({ glyph: glyph(t) })), { cell: [16, 15] }),
+        show: () => shown(`${w.name}: gradients`, { rows: w.rows, cols: w.cols, values: grads, top: Math.abs(grad) }, run.tokens.slice(0, w.shape[0]).map((t) => ({ glyph: glyph(t) })), { cell: [16, 15], place: false }),
       };
     },
   },

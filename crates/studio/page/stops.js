@@ -9,16 +9,17 @@ import { heat } from './heat.js';
 import { bars } from './bars.js';
 import { arcs } from './arcs.js';
 import { chart, smooth } from './chart.js';
+import { pin } from './place.js';
 import { percent, fixed, glyph, short, exact } from './format.js';
 
 export const untrained = (run) => (run.step < 50 ? "This stop is about a model that has learnt a little. Press play below (or Space), and wait for 50 steps." : null);
 export const notGpt = (run) => (run.family !== "gpt" ? "This model has no attention: it is one of the transformer's ancestors. Open a run of the transformer for this stop." : null);
 
 // A table of the model as colours, with its rows named.
-export function shown(title, window, tokens, { cell = [16, 26], colName } = {}) {
+export function shown(title, window, tokens, { cell = [16, 26], colName, place = true } = {}) {
   const cols = window.cols[1] - window.cols[0];
   const rows = window.rows[1] - window.rows[0];
-  const map = heat({ name: title });
+  const map = heat({ name: title, onpick: (row, col) => place && pin({ name: title, row, col }) });
   map.show({ rows, cols, values: window.values, cell, top: window.top, rowName: (r) => tokens?.[r]?.glyph, colName });
   const letters = tokens && el("div.letters.mono", {}, Array.from({ length: rows }, (_, r) => el("div", { style: { height: `${cell[1]}px`, "line-height": `${cell[1]}px` } }, tokens[r]?.glyph)));
   return el("figure.optable", {}, el("figcaption", {}, el("b.mono", {}, title)), el("div.blockbody", {}, letters, map.node));

@@ -66,7 +66,7 @@ function mount(root) {
     const tokens = tokensOf(answer);
     const row = rowNow(tokens.length);
     strip.show(tokens, { loss: answer.loss, before: answer.before?.loss ?? null, guessing: run.guessing });
-    table.show(windowsOf(answer, mode === "after" ? "value" : mode), { tokens, heads: run.heads || 1 });
+    table.show(windowsOf(answer, mode === "after" ? "value" : mode), { tokens, heads: run.heads || 1, vocabulary: run.tokens.map(glyph) });
     const w = answer.windows.find((one) => one.name === "probabilities");
     const line = w?.values[row - w.rows[0]] ?? [];
     const was = w?.before?.[row - w.rows[0]];
