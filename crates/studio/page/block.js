@@ -43,13 +43,13 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
   return {
     node, tensor,
     from: 0,
-    show(window, { tokens, heads = 1, head = null, vocabulary = null, tall = null }) {
+    show(window, { tokens, heads = 1, head = null, vocabulary = null }) {
       const perHead = tensor.per === "head";
       const n = perHead ? heads : 1;
       const { values } = window;
       const cols = window.cols[1] - window.cols[0];
       const [first, rows] = [window.rows[0] / n, Math.floor((window.rows[1] - window.rows[0]) / n)];
-      const height = tall ?? cellHeight(rows);
+      const height = tensor.per === "matrix" ? Math.min(11, cellHeight(rows)) : cellHeight(rows);
       // Of attention only the columns of tokens that are there.
       const width = perHead ? Math.min(height, cellWidth(cols) + 6) : cellWidth(cols);
       const ofText = tensor.per === "token" || perHead;

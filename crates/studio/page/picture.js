@@ -69,11 +69,13 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
       const spine = stage.blocks.filter((one) => SPINE.has(one.tensor.short));
       const branch = stage.blocks.filter((one) => !SPINE.has(one.tensor.short));
       const name = stage.layer === null ? title : `Layer ${stage.layer} · ${title}`;
+      const more = extra(stage.key, stage.layer, run);
+      const beside = stage.key === "attn";
       return el(`section.stage-row.stage-${stage.key}`, { "aria-label": name },
         el("header", {}, el("h2", {}, name), el("p.soft.small", {}, about)),
-        el("div.branch", {}, branch.map((one) => one.node)),
+        el("div.branch", {}, branch.map((one) => one.node), beside ? more : null),
         el("div.spine", {}, spine.map((one) => one.node)),
-        el("div.extra", {}, extra(stage.key, stage.layer, run)));
+        el("div.extra", {}, beside ? null : more));
     }));
     for (const one of blocks) eye.observe(one.node);
     // Before the observer's first word: what is surely in sight.
