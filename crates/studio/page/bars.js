@@ -7,7 +7,7 @@ import { percent, exact } from './format.js';
 //   entry  { sign, p, before, out, on, title }: `before` is where it was, `out` whether a filter has taken it away
 // Rows are kept and only changed, so that nothing jumps while letters come.
 export function bars({ onpick, label }) {
-  const node = el("div.bars", { role: "list", "aria-label": label });
+  const node = el("div.bars", { role: onpick ? "group" : "list", "aria-label": label });
   const rows = [];
   const row = (i) => {
     if (rows[i]) return rows[i];

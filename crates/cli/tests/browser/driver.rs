@@ -51,9 +51,17 @@ impl Browser {
         }
         let profile = browser._profile.path().display().to_string();
         let arguments = [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--enable-precise-memory-info", "--window-size=1280,800", &format!("--user-data-dir={profile}"),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-precise-memory-info",
+            "--window-size=1280,800",
+            &format!("--user-data-dir={profile}"),
         ];
         let options = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"},
@@ -107,7 +115,9 @@ impl Browser {
     /// The same, of a promise.
     #[track_caller]
     pub(crate) fn later(&self, body: &str, arguments: Value) -> Value {
-        let body = format!("const done = arguments[arguments.length - 1]; (async () => {{ {body} }})().then(done, (e) => done(String(e)));");
+        let body = format!(
+            "const done = arguments[arguments.length - 1]; (async () => {{ {body} }})().then(done, (e) => done(String(e)));"
+        );
         self.ask("POST", "/execute/async", json!({"script": body, "args": arguments}))
     }
 
@@ -155,11 +165,16 @@ impl Browser {
             json!([css, x, y]),
         );
         let [x, y] = [0, 1].map(|i| place[i].as_f64().unwrap().floor());
-        let mut actions = vec![json!({"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": "viewport"})];
+        let mut actions =
+            vec![json!({"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": "viewport"})];
         if click {
             actions.extend(["pointerDown", "pointerUp"].map(|kind| json!({"type": kind, "button": 0})));
         }
-        self.ask("POST", "/actions", json!({"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]}));
+        self.ask(
+            "POST",
+            "/actions",
+            json!({"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]}),
+        );
     }
 
     /// The text that an element shows.
@@ -172,13 +187,17 @@ impl Browser {
     /// An attribute of an element.
     #[track_caller]
     pub(crate) fn attribute(&self, css: &str, name: &str) -> String {
-        let value = self.js("return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null", json!([css, name]));
+        let value = self.js(
+            "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null",
+            json!([css, name]),
+        );
         value.as_str().unwrap_or_else(|| panic!("{css}: expected {name}")).to_string()
     }
 
     /// How many of them there are.
     pub(crate) fn count(&self, css: &str) -> usize {
-        self.js("return document.querySelectorAll(arguments[0]).length", json!([css])).as_u64().unwrap() as usize
+        self.js("return document.querySelectorAll(arguments[0]).length", json!([css])).as_u64().unwrap()
+            as usize
     }
 
     /// Waits until something holds.
@@ -188,7 +207,10 @@ impl Browser {
         while !holds() {
             if started.elapsed() >= PATIENCE {
                 self.shot("failed");
-                panic!("expected {what}; the page shows: {}", self.js("return document.body.innerText.slice(0, 1500)", json!([])));
+                panic!(
+                    "expected {what}; the page shows: {}",
+                    self.js("return document.body.innerText.slice(0, 1500)", json!([]))
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -198,16 +220,26 @@ impl Browser {
     #[track_caller]
     pub(crate) fn shows(&self, css: &str, text: &str) {
         self.until(&format!("{css} to show {text}"), || {
-            self.js("return document.querySelector(arguments[0])?.textContent?.includes(arguments[1]) ?? false", json!([css, text])) == true
+            self.js(
+                "return document.querySelector(arguments[0])?.textContent?.includes(arguments[1]) ?? false",
+                json!([css, text]),
+            ) == true
         });
     }
 
     /// A window of that size, light or dark.
     pub(crate) fn look(&self, [width, height]: [u32; 2], dark: bool) {
-        let command = |name: &str, of: Value| self.ask("POST", "/goog/cdp/execute", json!({"cmd": name, "params": of}));
-        command("Emulation.setDeviceMetricsOverride", json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}));
+        let command =
+            |name: &str, of: Value| self.ask("POST", "/goog/cdp/execute", json!({"cmd": name, "params": of}));
+        command(
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}),
+        );
         let scheme = if dark { "dark" } else { "light" };
-        command("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}));
+        command(
+            "Emulation.setEmulatedMedia",
+            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        );
     }
 
     /// A picture of the page, if the environment says where pictures go.

@@ -40,7 +40,8 @@ impl Oracle {
         let mut batch = Batch::default();
         batch.push_document(&tokens, self.trainer.config.block_size);
         self.trainer.engine.begin(&batch);
-        let [loss, objective] = self.trainer.model.loss(&*self.trainer.engine, &batch).map(|tensor| tensor.id());
+        let [loss, objective] =
+            self.trainer.model.loss(&*self.trainer.engine, &batch).map(|tensor| tensor.id());
         self.trainer.engine.backward(objective);
         self.trainer.engine.number(loss, 0, 0)
     }
