@@ -38,6 +38,7 @@ function top() {
     views.forEach((view, i) => {
       const here = view.name === shown?.name;
       tabs[i].href = addressOf({ view: view.name });
+      if (here && !tabs[i].hasAttribute("aria-current")) tabs[i].parentElement.scrollTo({ left: tabs[i].offsetLeft - 80 });
       if (here) tabs[i].setAttribute("aria-current", "page");
       else tabs[i].removeAttribute("aria-current");
     });

@@ -17,7 +17,9 @@ export function addressOf(changes) {
   const next = { ...state, ...changes };
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(next)) {
-    if (key !== "view" && value !== null && value !== undefined && value !== "") query.set(key, String(value));
+    // A text may be empty; nothing else is worth naming then.
+    if (key === "view" || value === null || value === undefined || (value === "" && key !== "text")) continue;
+    query.set(key, String(value));
   }
   const text = query.toString();
   return `#${next.view}${text ? `?${text}` : ""}`;

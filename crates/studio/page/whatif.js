@@ -83,7 +83,7 @@ function mount(root) {
     const [now, before] = [Number(answer.loss), Number(answer.before?.loss ?? answer.loss)];
     const by = now - before;
     const words = by === 0 ? "The loss of this text stays the same, to the last bit." : by > 0
-      ? "Without it the model is more surprised by this text: what you changed was of use here." : "The model is less surprised by this text than before.";
+      ? "The model is now more surprised by this text: what you changed was of use here." : "The model is now less surprised by this text.";
     put(verdict, "Loss ", el("b.num", { id: "loss-before", title: exact(before) }, fixed(before)), " → ", el("b.num", { id: "loss-after", title: exact(now) }, fixed(now)),
       el("span.num.soft", {}, ` (${by > 0 ? "+" : ""}${fixed(by)})`), ". ", words);
   }

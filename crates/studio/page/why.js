@@ -52,7 +52,7 @@ export function panel(root) {
       why.inputs.length > 0 ? el("section", {}, el("h3", {}, `Made of ${tell(why.inputs.length, why.inputs_total)}`), inputs(why)) : null,
       isMatrix ? el("p.soft.small", {}, "A parameter: it was drawn by chance, and then learnt.") : null,
       why.users.length > 0 ? el("section", {}, el("h3", {}, `Used by ${tell(why.users.length, why.users_total)}`), users(why)) : null,
-      isMatrix && !exported ? life(place, run) : null,
+      isMatrix && !exported ? lifeOf(place, run) : null,
       source(why.source),
       exported ? null : el("div.row.whyactions", {},
         el("button", { onclick: () => go({ view: "ops", graph: placeText(place) }, { remember: true }), id: "why-graph" }, "Draw its graph"),
@@ -61,6 +61,14 @@ export function panel(root) {
   }
 
   return { update: load };
+}
+
+// The life of a weight is the same at every step: it is drawn once.
+let drawn = { key: "", node: null };
+function lifeOf(place, run) {
+  const key = `${run.id} ${run.status} ${placeText(place)}`;
+  if (drawn.key !== key) drawn = { key, node: life(place, run) };
+  return drawn.node;
 }
 
 function tell(some, all) {
