@@ -3,7 +3,7 @@
 
 import { el, svg, put, framed, announce } from './dom.js';
 import { state, go, watch, addressOf } from './state.js';
-import { session, begin, onNews, current } from './session.js';
+import { session, begin, onNews, current, attend } from './session.js';
 import { exported } from './api.js';
 import { dock, playOrPause, stepBy } from './dock.js';
 import { panel } from './why.js';
@@ -84,6 +84,7 @@ const update = framed(() => {
   const now = pending;
   pending = { changed: new Set(), news: new Set() };
   if (mount()) now.changed.add("view");
+  attend();
   paintTop();
   time.update(now);
   why.update(now);

@@ -41,12 +41,30 @@ export function follow(run) {
     known.run = run;
     return tell(run.id);
   }
-  const entry = { run, ...nothing(), close: () => {} };
+  const entry = { run, ...nothing(), cursor: null, close: null };
   session.runs.set(run.id, entry);
   if (exported) ask(pathOf("news", run.id)).then((news) => { take(entry, news); tell(run.id); });
-  entry.close = listen(`/runs/${encodeURIComponent(run.id)}/events`, {
-    onnews: (news) => { take(entry, news); tell(run.id); },
-    ongone: () => forget(run.id),
+  attend();
+  tell(null);
+}
+
+// The run that is looked at is listened to; of the others the page asks now and then. (A browser has six connections.)
+export function attend() {
+  if (exported) return;
+  const mine = current();
+  for (const entry of session.runs.values()) {
+    if (entry === mine && !entry.close) hear(entry);
+    if (entry !== mine && entry.close) { entry.close(); entry.close = null; }
+    if (entry !== mine && !entry.asking) askNow(entry);
+  }
+}
+
+function hear(entry) {
+  const { id } = entry.run;
+  const since = entry.cursor === null ? "" : `?since=${encodeURIComponent(entry.cursor)}`;
+  entry.close = listen(`/runs/${encodeURIComponent(id)}/events${since}`, {
+    onnews: (news) => { take(entry, news); tell(id); },
+    ongone: () => forget(id),
     onlost: () => openAgain(entry),
     onstate: (connected) => {
       if (connected === session.connected) return;
@@ -55,7 +73,22 @@ export function follow(run) {
       tell(null);
     },
   });
-  tell(null);
+}
+
+async function askNow(entry) {
+  entry.asking = true;
+  const { id } = entry.run;
+  while (session.runs.get(id) === entry && entry !== current()) {
+    try {
+      const since = entry.cursor === null ? "" : `?since=${encodeURIComponent(entry.cursor)}`;
+      take(entry, await ask(`/runs/${encodeURIComponent(id)}/news${since}`));
+      tell(id);
+    } catch (error) {
+      if (error.status === 404) { forget(id); break; }
+    }
+    await new Promise((resolve) => setTimeout(resolve, entry.run.status === "training" ? 400 : 3000));
+  }
+  entry.asking = false;
 }
 
 // The server was started anew: it may not have this run open. If it is saved it is opened, and goes on if it did.
@@ -80,10 +113,15 @@ async function again() {
 }
 
 export function forget(id) {
-  session.runs.get(id)?.close();
+  session.runs.get(id)?.close?.();
   session.runs.delete(id);
   if (session.first === id) session.first = null;
   tell(null);
+}
+
+// Adds what is not there yet.
+function append(list, more = []) {
+  for (const one of more) if (!list.some((known) => known.step === one.step && known.text === one.text)) list.push(one);
 }
 
 const nothing = () => ({ loss: [], lr: [], validations: [], samples: [], measures: null });
@@ -91,6 +129,7 @@ const nothing = () => ({ loss: [], lr: [], validations: [], samples: [], measure
 function take(entry, news) {
   if (news.reset) Object.assign(entry, nothing());
   entry.run = news.run;
+  entry.cursor = news.cursor;
   const { step, loss, lr } = news.steps ?? { step: [] };
   step.forEach((s, i) => {
     // A run that was taken back tells its steps again.
@@ -98,8 +137,8 @@ function take(entry, news) {
     entry.loss.push([s, Number(loss[i])]);
     entry.lr.push([s, lr[i]]);
   });
-  entry.validations.push(...(news.validations ?? []));
-  entry.samples.push(...(news.samples ?? []));
+  append(entry.validations, news.validations);
+  append(entry.samples, news.samples);
   if (news.measures) entry.measures = news.measures;
 }
 
