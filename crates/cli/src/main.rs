@@ -4,7 +4,8 @@
 //! - [`args`]: what may stand on the command line
 //! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`]: the commands
+//! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`],
+//!   [`studio`]: the commands
 
 mod args;
 mod voice;
@@ -18,6 +19,7 @@ mod data;
 mod list;
 mod formula;
 mod bench;
+mod studio;
 
 use args::{Cli, Command, TrainArgs};
 use clap::Parser;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
+        Some(Command::Studio(args)) => studio::run(&args),
+        Some(Command::Export(args)) => studio::export(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
     };
