@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go } from './state.js';
-import { session, current, modelOf, stepNow, textNow, pathOf } from './session.js';
+import { session, current, modelOf, stepNow, textNow, pathOf, noRun } from './session.js';
 import { latest } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { exact, fixed, short } from './format.js';
@@ -36,7 +36,7 @@ function mount(root) {
 
   async function load() {
     const entry = current();
-    if (!entry) return put(problem, "No run is open.");
+    if (!entry) return put(problem, noRun());
     const [one, two] = [sideNow("a"), sideNow("b")];
     a.show(one);
     b.show(two);

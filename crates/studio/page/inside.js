@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go, number } from './state.js';
-import { current, lookingAt, modelOf, lookFor, pathOf } from './session.js';
+import { current, lookingAt, modelOf, lookFor, pathOf, noRun } from './session.js';
 import { latest, flat, post } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { tokenStrip, rowNow } from './tokens.js';
@@ -46,7 +46,7 @@ function mount(root) {
   let asked = "";
   async function load() {
     const entry = current();
-    if (!entry) return put(problem, "No run is open.");
+    if (!entry) return put(problem, noRun());
     let model;
     try {
       model = await modelOf(entry.run.id);

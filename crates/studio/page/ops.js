@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go, number } from './state.js';
-import { current, lookingAt, pathOf, stepNow, kept } from './session.js';
+import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
 import { latest, post } from './api.js';
 import { opView } from './opview.js';
 import { sourceView } from './source.js';
@@ -70,7 +70,7 @@ function mount(root) {
 
   async function load() {
     const entry = current();
-    if (!entry) return put(problem, "No run is open.");
+    if (!entry) return put(problem, noRun());
     what.value = state.batch === "0" ? "text" : "batch";
     const body = view();
     const key = `${entry.run.id} ${JSON.stringify(body)}`;

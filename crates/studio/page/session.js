@@ -4,7 +4,10 @@ import { ask, post, listen, exported } from './api.js';
 import { state, number } from './state.js';
 
 // What is known: each run by its id, and what came of it so far.
-export const session = { runs: new Map(), first: null, connected: true };
+export const session = { runs: new Map(), first: null, connected: true, ready: false };
+
+// What to say where there is no run to look at.
+export const noRun = () => (session.ready ? "No run is open: begin one in Train." : "");
 
 const listeners = new Set();
 
@@ -24,7 +27,8 @@ export async function begin() {
     try {
       session.first = (await ask("")).first;
       for (const run of (await ask("/runs")).open) follow(run);
-      return;
+      session.ready = true;
+      return tell(null);
     } catch (error) {
       if (exported) throw error;
       session.connected = false;

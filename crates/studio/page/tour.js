@@ -2,7 +2,7 @@
 
 import { el, put, announce } from './dom.js';
 import { go, number } from './state.js';
-import { current, lookingAt, pathOf, stepNow, kept } from './session.js';
+import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
 
 import { firstStops } from './stops.js';
 import { laterStops } from './stops-later.js';
@@ -20,7 +20,7 @@ function mount(root) {
 
   async function load() {
     const entry = current();
-    if (!entry) return put(card, el("p", {}, "The tour is on a live model: start a run first, in Train."));
+    if (!entry) return put(card, el("p", {}, noRun()));
     const at = Math.max(0, Math.min(stops.length - 1, number("stop", 0)));
     const stop = stops[at];
     for (const button of progress.children) {

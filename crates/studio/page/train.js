@@ -19,6 +19,7 @@ function mount(root) {
   const samples = el("ol.samples", { id: "samples" });
   const matrices = el("div.matrices", { id: "matrices" });
   const dead = el("div", { id: "dead" });
+  const moved = el("span.soft.small");
   const facts = el("dl.facts");
   const settings = form();
   const runs = runsTable({ onform: () => { settings.node.open = true; settings.node.scrollIntoView({ block: "start" }); settings.focus(); } });
@@ -31,7 +32,7 @@ function mount(root) {
     el("div.traingrid", {},
       el("section.card.losscard", {}, el("h2", {}, "Loss: how surprised it is by the next letter"), loss.node),
       el("section.card.samplecard", {}, el("h2", {}, "What it writes"), samples),
-      el("section.card", {}, el("h2", {}, "How each matrix moves"), matrices),
+      el("section.card", {}, el("h2", {}, "How each matrix moves", moved), matrices),
       el("section.card", {}, el("h2", {}, "At this moment"), facts, dead)),
     runs.node, settings.node);
 
@@ -40,14 +41,15 @@ function mount(root) {
       const entry = current();
       runs.update();
       if (!entry) {
-        put(words, "No run is open. Choose settings below, and start one.");
-        settings.node.open = true;
+        put(words, session.ready ? "No run is open. Choose settings below, and start one." : "");
+        settings.node.open = session.ready;
         return;
       }
       tellWords(words, entry);
       loss.show(lines(entry));
       tellSamples(samples, entry);
       tellMatrices(matrices, entry.measures);
+      put(moved, entry.measures ? `  at step ${entry.measures.step}` : null);
       tellFacts(facts, entry);
       tellDead(dead, entry.measures);
     },

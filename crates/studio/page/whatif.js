@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go } from './state.js';
-import { current, editsNow, lookingAt, modelOf, pathOf } from './session.js';
+import { current, editsNow, lookingAt, modelOf, pathOf, noRun } from './session.js';
 import { latest } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { tokenStrip, rowNow } from './tokens.js';
@@ -33,7 +33,7 @@ function mount(root) {
 
   async function load() {
     const entry = current();
-    if (!entry) return put(problem, "No run is open.");
+    if (!entry) return put(problem, noRun());
     try {
       const model = await modelOf(entry.run.id);
       table.prepare(model, entry.run);

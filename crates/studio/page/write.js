@@ -2,7 +2,7 @@
 
 import { el, put, announce } from './dom.js';
 import { state, go } from './state.js';
-import { current, pathOf, stepNow, editsNow } from './session.js';
+import { current, pathOf, stepNow, editsNow, noRun } from './session.js';
 import { latest, post } from './api.js';
 import { bars } from './bars.js';
 import { glyph, percent, exact } from './format.js';
@@ -93,7 +93,7 @@ function mount(root) {
   let shownFor = "";
   async function load() {
     const entry = current();
-    if (!entry) return put(problem, "No run is open.");
+    if (!entry) return put(problem, noRun());
     const { run } = entry;
     for (const c of CONTROLS) {
       const { range, shown } = inputs.get(c.name);
