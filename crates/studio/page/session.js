@@ -57,10 +57,16 @@ export function attend() {
   if (exported) return;
   const mine = current();
   for (const entry of session.runs.values()) {
-    if (entry === mine && !entry.close) hear(entry);
-    if (entry !== mine && entry.close) { entry.close(); entry.close = null; }
+    if (entry === mine && !entry.close && !asleep) hear(entry);
+    if ((entry !== mine || asleep) && entry.close) { entry.close(); entry.close = null; }
     if (entry !== mine && !entry.asking) askNow(entry);
   }
+}
+
+// A page that nobody sees holds no connection: a browser has few, and other pages need them.
+let asleep = false;
+for (const [name, sleeps] of [["pagehide", () => true], ["pageshow", () => false], ["visibilitychange", () => document.hidden]]) {
+  addEventListener(name, () => { asleep = sleeps(); attend(); });
 }
 
 function hear(entry) {
@@ -90,7 +96,8 @@ async function askNow(entry) {
     } catch (error) {
       if (error.status === 404) { forget(id); break; }
     }
-    await new Promise((resolve) => setTimeout(resolve, entry.run.status === "training" ? 400 : 3000));
+    do await new Promise((resolve) => setTimeout(resolve, entry.run.status === "training" ? 400 : 3000));
+    while (asleep);
   }
   entry.asking = false;
 }
