@@ -18,8 +18,22 @@ function sorted(value) {
   return Object.fromEntries(keys.sort().map((key) => [key, sorted(value[key])]));
 }
 
+// How many answers are waited for; the page shows it when they take their time.
+let waited = 0;
+
 async function send(method, path, body, signal) {
   if (exported) return fromFile(method, BASE + path, body);
+  waited += 1;
+  document.documentElement.toggleAttribute("data-busy", true);
+  try {
+    return await sendOver(method, path, body, signal);
+  } finally {
+    waited -= 1;
+    document.documentElement.toggleAttribute("data-busy", waited > 0);
+  }
+}
+
+async function sendOver(method, path, body, signal) {
   const options = { method, signal, headers: { Accept: "application/json" } };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";

@@ -61,7 +61,8 @@ function tellWords(node, { run, measures, loss }) {
   if (run.error) return put(node, el("span.problem", {}, run.error));
   const last = loss.length > 0 ? smooth(loss.slice(-200)).at(-1)[1] : run.loss;
   const choices = last === null || last === undefined ? null : Math.exp(last);
-  const among = choices && `It is as unsure of each next ${run.stream ? "token" : "letter"} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
+  const worse = choices && last > run.guessing + 0.5;
+  const among = worse ? "It does worse than a blind guess: the learning rate may be too high. " : choices && `It is as unsure of each next ${run.stream ? "token" : "letter"} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
   const until = run.until?.held ? `Stopped: ${run.until.condition} holds at step ${run.until.step}. ` : "";
   put(node, until, among ?? "Nothing is learnt yet. ", el("span.soft", {}, measures?.words ?? ""));
 }
