@@ -49,9 +49,10 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
       const { values } = window;
       const cols = window.cols[1] - window.cols[0];
       const [first, rows] = [window.rows[0] / n, Math.floor((window.rows[1] - window.rows[0]) / n)];
-      const height = tensor.per === "matrix" ? Math.min(11, cellHeight(rows)) : cellHeight(rows);
+      const square = perHead && cols > 18 ? Math.max(2, Math.min(11, Math.floor(300 / cols))) : null;
+      const height = square ?? (tensor.per === "matrix" ? Math.min(11, cellHeight(rows)) : cellHeight(rows));
       // Of attention only the columns of tokens that are there.
-      const width = perHead ? Math.min(height, cellWidth(cols) + 6) : cellWidth(cols);
+      const width = square ?? (perHead ? Math.min(height, 15) : cellWidth(cols));
       const ofText = tensor.per === "token" || perHead;
       const names = ofText && height >= 10;
       if (shownAs !== `${n} ${names}`) { build(n, names); shownAs = `${n} ${names}`; }
