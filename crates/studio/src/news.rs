@@ -98,6 +98,10 @@ impl Session {
         if reset {
             news["reset"] = true.into();
         }
+        // Many names need not be told again and again.
+        if cursor.is_some() && self.tokenizer.vocab_size() > 512 {
+            news["run"]["tokens"] = Json::Null;
+        }
         news
     }
 

@@ -47,14 +47,14 @@ pub const ROUTES: &[Route] = &[
         method: "GET",
         path: "/api/v1/form",
         about: "All settings as a form, made from the lists",
-        answer: Answer::Whole(|studio, _| Ok(Response::json(200, &form::form(&studio.start)))),
+        answer: Answer::Whole(|studio, _| Ok(Response::json(200, &form::form(studio.start())))),
     },
     Route {
         method: "POST",
         path: "/api/v1/form/check",
         about: "Are these settings possible?",
         answer: Answer::Whole(|studio, request| {
-            Ok(Response::json(200, &form::check(Fields::read(&request.body)?, &studio.start)?))
+            Ok(Response::json(200, &form::check(Fields::read(&request.body)?, studio.start())?))
         }),
     },
     Route {
@@ -100,7 +100,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/runs/{id}/news",
         about: "What has come since a cursor (since=)",
         answer: Answer::Run(|studio, session, request| {
-            Ok(Response::json(200, &session.news(&studio.life, request.query("since").as_deref())))
+            Ok(Response::json(200, &session.news(studio.life(), request.query("since").as_deref())))
         }),
     },
     Route {
@@ -108,7 +108,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/runs/{id}/events",
         about: "The same as server-sent events, from the server alone",
         answer: Answer::Run(|studio, session, request| {
-            let news = session.news(&studio.life, request.query("since").as_deref());
+            let news = session.news(studio.life(), request.query("since").as_deref());
             let cursor = news["cursor"].as_str().unwrap_or_default();
             let body = format!("id: {cursor}\ndata: {news}\n\n").into_bytes();
             Ok(Response { status: 200, content_type: "text/event-stream", body })

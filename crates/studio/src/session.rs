@@ -286,6 +286,9 @@ impl Session {
             n if n.is_power_of_two() || n.is_multiple_of((config.steps / 20).max(1)) => desk.training.samples(1)?,
             _ => Vec::new(),
         };
+        if let Some(folder) = desk.folder.as_ref().filter(|_| step.step == config.steps) {
+            folder.run.write_samples(&samples, config.data_mode)?;
+        }
         let mut state = lock(&self.state);
         state.samples.extend(samples.into_iter().map(|text| (step.step, text)));
         if let Some((loss, right)) = validation {

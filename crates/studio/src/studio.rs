@@ -86,6 +86,11 @@ impl Studio {
         lock(&self.sessions).clone()
     }
 
+    /// What the command said.
+    pub fn start(&self) -> &Settings {
+        &self.start
+    }
+
     /// Tells one life of the server from another.
     pub fn life(&self) -> &str {
         &self.life

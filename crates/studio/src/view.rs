@@ -290,7 +290,7 @@ pub struct Looks {
     kept: Mutex<Vec<(View, Arc<Mutex<Look>>)>>,
 }
 
-/// So many numbers are kept, or one look.
+/// So many numbers are kept, or two looks.
 const MOST_NUMBERS: usize = 16 << 20;
 
 impl Session {
@@ -307,7 +307,8 @@ impl Session {
         let new = size(&look);
         let look = Arc::new(Mutex::new(look));
         let mut kept = lock(&self.looks.kept);
-        let most = (MOST_NUMBERS / new.max(1)).clamp(1, 32);
+        // One with edits is looked at beside the one without.
+        let most = (MOST_NUMBERS / new.max(1)).clamp(2, 32);
         kept.insert(0, (view.clone(), look.clone()));
         kept.truncate(most);
         Ok(look)
