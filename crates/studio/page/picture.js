@@ -86,6 +86,8 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
     if (!last) return;
     for (const one of blocks) {
       const window = last.windows.get(one.tensor.name);
+      // What is out of sight was not asked for, and may be of another step.
+      one.node.classList.toggle("stale", !window);
       if (window) one.show(window, last.about);
     }
   };

@@ -1,7 +1,7 @@
 //! A browser without a window, driven over WebDriver: plain JSON over HTTP, to a program on this computer.
 
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -81,10 +81,19 @@ impl Browser {
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).map_err(|e| e.to_string())?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).map_err(|e| format!("{method} {path}: {e}"))?;
-        let answer = String::from_utf8_lossy(&answer);
-        let (_, json) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
+        // The driver keeps its connections: the answer ends where its length says.
+        let mut answer = BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while answer.read_line(&mut line).map_err(|e| format!("{method} {path}: {e}"))? > 2 {
+            let (name, value) = line.split_once(':').unwrap_or_default();
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().map_err(|_| "no length")?;
+            }
+            line.clear();
+        }
+        let mut json = vec![0; length];
+        answer.read_exact(&mut json).map_err(|e| format!("{method} {path}: {e}"))?;
+        let json = &String::from_utf8_lossy(&json);
         let value: Value = serde_json::from_str(json).map_err(|e| format!("{e}: {json}"))?;
         let value = &value["value"];
         match value.get("error") {

@@ -40,7 +40,7 @@ pub(crate) fn every_number_that_is_pointed_at(page: &Page<'_>) {
         );
         page.settle();
         for (row, col) in [(0, 0), (2, 3), (4, cols - 1), (3, cols / 2)] {
-            let found = page.point_at(name, [row, col], [5, cols], false);
+            let found = page.point_at(name, [row, col], [5, cols]);
             assert_eq!(found, values[row * cols + col], "{name}[{row}, {col}]");
             seen += 1;
         }
@@ -57,7 +57,7 @@ pub(crate) fn every_number_that_is_pointed_at(page: &Page<'_>) {
         page.settle();
         for (row, col) in [(0, 1), (1, 5), (4, 2)] {
             assert_eq!(
-                page.point_at(name, [row, col], [5, cols], false),
+                page.point_at(name, [row, col], [5, cols]),
                 grads[row * cols + col],
                 "{name}[{row}, {col}]"
             );
@@ -79,7 +79,7 @@ pub(crate) fn why(page: &Page<'_>) {
     page.js("document.getElementById('view').scrollTop = 0", json!([]));
     page.settle();
     let (values, grads, cols) = oracle.tensor("layer0.q");
-    page.point_at("layer0.q", [3, 5], [5, cols], true);
+    page.cell("layer0.q", [3, 5], [5, cols], true);
     page.until("the panel", || page.count("#why-value") == 1 && page.text("#why").contains("layer0.q[3, 5]"));
     assert_eq!(page.number("#why-value", None), values[3 * cols + 5]);
     assert_eq!(page.number("#why-grad", None), grads[3 * cols + 5]);
@@ -89,14 +89,14 @@ pub(crate) fn why(page: &Page<'_>) {
     page.until("a way back", || page.count("#why-inputs [data-place]") > 0);
     let mut hops = 0;
     while page.count("#life") == 0 {
-        let here = page.text("#why-value");
+        let here = page.text(".whyname");
         let weights = page.count("#why-inputs [data-place^='layer0.attn_wq:']");
         page.click(if weights > 0 {
             "#why-inputs [data-place^='layer0.attn_wq:']"
         } else {
             "#why-inputs [data-place]"
         });
-        page.until("another number", || page.text("#why-value") != here);
+        page.until("another number", || page.text(".whyname") != here);
         hops += 1;
         assert!(hops < 12, "no weight behind it");
     }

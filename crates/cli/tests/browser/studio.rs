@@ -110,19 +110,19 @@ impl Page<'_> {
         plain.parse().unwrap_or_else(|_| panic!("{css}: expected a number, found {text:?}"))
     }
 
-    /// Points at a number of a table in the picture, and reads what the label beside the pointer says.
+    /// Moves the pointer to a number of a table in the picture, which has so many rows and columns.
     #[track_caller]
-    pub(crate) fn point_at(
-        &self,
-        name: &str,
-        [row, col]: [usize; 2],
-        [rows, cols]: [usize; 2],
-        click: bool,
-    ) -> f64 {
+    pub(crate) fn cell(&self, name: &str, [row, col]: [usize; 2], [rows, cols]: [usize; 2], click: bool) {
         let css = format!(".block[data-name='{name}'] .stage");
         self.point(&css, [(col as f64 + 0.5) / cols as f64, (row as f64 + 0.5) / rows as f64], click);
+    }
+
+    /// Points at a number, and reads what the label beside the pointer says.
+    #[track_caller]
+    pub(crate) fn point_at(&self, name: &str, at: [usize; 2], shape: [usize; 2]) -> f64 {
+        self.cell(name, at, shape, false);
         self.until("the label beside the pointer", || self.count(".hover:not([hidden])") == 1);
-        assert_eq!(self.text(".hovertitle"), format!("{name}[{row}, {col}]"));
+        assert_eq!(self.text(".hovertitle"), format!("{name}[{}, {}]", at[0], at[1]));
         self.number(".hovervalue", None)
     }
 
