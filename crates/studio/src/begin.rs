@@ -55,16 +55,19 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
     };
     let about = match &text {
         Some(_) => "a text given in the studio".to_string(),
-        None if settings.config.task != microgpt::task::Task::None => format!("the task {}", settings.config.task),
+        None if settings.config.task != microgpt::task::Task::None => {
+            format!("the task {}", settings.config.task)
+        }
         None => settings.data.to_string(),
     };
     let data_sha256 = data.sha256.clone();
     let mut rng = Rng::new(settings.config.seed);
     let place = run.as_ref().map_or_else(std::env::temp_dir, |run| run.path().to_path_buf());
-    let (corpus, tokens) = data.corpus_in(&place, &settings.config, None, &mut rng).map_err(|error| match &text {
-        Some(_) => Error::text(error.to_string().replace(&Source::Names.to_string(), "the text")),
-        None => error,
-    })?;
+    let (corpus, tokens) =
+        data.corpus_in(&place, &settings.config, None, &mut rng).map_err(|error| match &text {
+            Some(_) => Error::text(error.to_string().replace(&Source::Names.to_string(), "the text")),
+            None => error,
+        })?;
     let mut pupil = Pupil::<R>::new(settings.config.clone(), corpus.clone(), rng)?;
     let mut folder = None;
     if let Some(run) = run {
@@ -148,7 +151,8 @@ fn read_data(settings: &Settings, sha256: &str) -> Result<Data, Error> {
 /// Something that the tokenizer knows.
 fn some_text(tokenizer: &microgpt::token::Tokenizer) -> String {
     let all: Vec<u32> = (0..tokenizer.vocab_size() as u32).collect();
-    let text: String = tokenizer.decode(&all).chars().filter(|c| !c.is_whitespace() && !c.is_control()).take(1).collect();
+    let text: String =
+        tokenizer.decode(&all).chars().filter(|c| !c.is_whitespace() && !c.is_control()).take(1).collect();
     if text.is_empty() { "a".to_string() } else { text }
 }
 
@@ -221,7 +225,8 @@ fn read_metrics(run: &Run, last: usize, state: &mut State) {
     let text = std::fs::read_to_string(run.path().join("metrics.jsonl")).unwrap_or_default();
     for line in text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
         let number = |name: &str| line.get(name).and_then(serde_json::Value::as_f64);
-        let Some(step) = line.get("step").and_then(serde_json::Value::as_u64).map(|step| step as usize) else {
+        let Some(step) = line.get("step").and_then(serde_json::Value::as_u64).map(|step| step as usize)
+        else {
             continue;
         };
         if step > last {

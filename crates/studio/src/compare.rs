@@ -24,7 +24,8 @@ struct Side {
 
 impl Side {
     fn read(studio: &Studio, fields: Option<Fields>, name: &str, text: &str) -> Result<Side, Fault> {
-        let mut fields = fields.ok_or_else(|| Fault::wrong(format!("{name}: expected a run and a step, found none")))?;
+        let mut fields =
+            fields.ok_or_else(|| Fault::wrong(format!("{name}: expected a run and a step, found none")))?;
         let session = studio.session(&needed(fields.text("run")?, "run")?)?;
         if fields.peek("text").is_some() {
             return Err(Fault::wrong("text: no such field here; it is one for both"));
@@ -63,7 +64,8 @@ pub fn compare(studio: &Studio, mut fields: Fields) -> Result<Json, Fault> {
     let same = Arc::ptr_eq(&look_a, &look_b);
     // The numbers of one are copied, so that not both are locked at once.
     let (tables_a, loss_a) = tables(&a.session, &lock(&look_a));
-    let (tables_b, loss_b) = if same { (tables_a.clone(), loss_a) } else { tables(&b.session, &lock(&look_b)) };
+    let (tables_b, loss_b) =
+        if same { (tables_a.clone(), loss_a) } else { tables(&b.session, &lock(&look_b)) };
     let tensors = both(&tables_a, &tables_b, |table| table.named);
     let first = first(&a.session, &lock(&look_a), &tables_a, &tables_b);
     Ok(json!({
@@ -135,7 +137,9 @@ fn difference(a: &Table, b: &Table) -> Json {
         }
     }
     let cols = a.shape.cols;
-    let at = at.map(|i| json!({"row": i / cols, "col": i % cols, "a": number(a.numbers[i]), "b": number(b.numbers[i])}));
+    let at = at.map(
+        |i| json!({"row": i / cols, "col": i % cols, "a": number(a.numbers[i]), "b": number(b.numbers[i])}),
+    );
     json!({
         "name": a.name, "shape": [a.shape.rows, cols], "same": at.is_none(), "most": number(most),
         "norm": number(squares.sqrt()), "at": at, "note": null,

@@ -150,7 +150,8 @@ mod tests {
             ("wte", _) => Some((Shape::new(1, 3), vec![1.0, 2.0, 3.0])),
             _ => None,
         };
-        let condition = Condition::parse(text).map_err(|mistake| format!("{}: {}", mistake.at, mistake.text))?;
+        let condition =
+            Condition::parse(text).map_err(|mistake| format!("{}: {}", mistake.at, mistake.text))?;
         let step = Step { step: 7, loss: 2.5, lr: 0.01 };
         condition.holds(&mut lookup, &step).map_err(|error| error.to_string())
     }
@@ -193,7 +194,10 @@ mod tests {
             ("abs(grad(wte) > 1", "17: expected ), found the end"),
             ("1 2", "2: expected an operator or the end, found 2"),
             ("wte[1]", "5: expected a comma, found ]"),
-            ("foo(1)", "0: expected one of abs, sqrt, exp, ln, max, min, sum, mean, norm, any, all, grad, found foo"),
+            (
+                "foo(1)",
+                "0: expected one of abs, sqrt, exp, ln, max, min, sum, mean, norm, any, all, grad, found foo",
+            ),
             ("grad(1)", "5: expected the name of a tensor or matrix, found 1"),
             ("a § b", "2: expected an operator or the end, found §"),
         ] {
@@ -203,7 +207,10 @@ mod tests {
         assert!(holds(&deep).unwrap_err().contains("fewer"), "no stack is that deep");
         assert!(holds(&"-".repeat(10_000)).is_err() && holds(&"!".repeat(10_000)).is_err());
         assert!(holds(&("1".to_string() + &"^1".repeat(10_000))).is_err());
-        assert_eq!(holds("wte > layer0.attn_wq"), Err("expected tables of one shape, found [1, 3] and [2, 2]".into()));
+        assert_eq!(
+            holds("wte > layer0.attn_wq"),
+            Err("expected tables of one shape, found [1, 3] and [2, 2]".into())
+        );
         assert_eq!(holds("wte[5, 0] > 1"), Err("expected a place in [1, 3], found [5, 0]".into()));
     }
 }

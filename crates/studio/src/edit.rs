@@ -98,7 +98,9 @@ impl Edit {
                 from_row: needed(fields.whole("from_row")?, "from_row")?,
             },
             other => {
-                return Err(Fault::wrong(format!("kind: expected weight, head, neuron, value or from, found {other:?}")));
+                return Err(Fault::wrong(format!(
+                    "kind: expected weight, head, neuron, value or from, found {other:?}"
+                )));
             }
         };
         fields.end()?;
@@ -110,7 +112,12 @@ impl Edit {
 ///
 /// # Errors
 /// A place that is not there.
-pub fn apply(session: &Session, view: &View, params: &mut [f64], base: &Mutex<Look>) -> Result<Vec<Hold>, Fault> {
+pub fn apply(
+    session: &Session,
+    view: &View,
+    params: &mut [f64],
+    base: &Mutex<Look>,
+) -> Result<Vec<Hold>, Fault> {
     let config = lock(&session.state).config.clone();
     let mut holds = Vec::new();
     let shape_of = |name: &str| {
@@ -121,7 +128,8 @@ pub fn apply(session: &Session, view: &View, params: &mut [f64], base: &Mutex<Lo
         match edit {
             Edit::Weight { name, row, col, value } => {
                 let matrix = session.layout().find(name);
-                let matrix = matrix.ok_or_else(|| Fault::missing(format!("name: expected a matrix, found {name:?}")))?;
+                let matrix = matrix
+                    .ok_or_else(|| Fault::missing(format!("name: expected a matrix, found {name:?}")))?;
                 inside(matrix.shape, *row, *col)?;
                 params[matrix.offset + row * matrix.shape.cols + col] = *value;
             }
@@ -129,7 +137,10 @@ pub fn apply(session: &Session, view: &View, params: &mut [f64], base: &Mutex<Lo
                 let name = format!("layer{layer}.attn_found");
                 let shape = shape_of(&name)?;
                 if *head >= config.n_head {
-                    return Err(Fault::missing(format!("head: expected less than {}, found {head}", config.n_head)));
+                    return Err(Fault::missing(format!(
+                        "head: expected less than {}, found {head}",
+                        config.n_head
+                    )));
                 }
                 let d = shape.cols / config.n_head;
                 holds.extend(all(&name, 0..shape.rows, head * d..(head + 1) * d, |_, _| 0.0));
@@ -177,7 +188,8 @@ fn all<'a>(
 
 /// A row of another look, as wide as it is to be here. (Of attention, what is out of sight stays so.)
 fn row_of(look: &Look, name: &str, row: usize, cols: usize) -> Result<Vec<f64>, Fault> {
-    let node = look.find(name).ok_or_else(|| Fault::missing(format!("name: the other text has no {name:?}")))?;
+    let node =
+        look.find(name).ok_or_else(|| Fault::missing(format!("name: the other text has no {name:?}")))?;
     inside(node.shape, row, 0).map_err(|fault| Fault { text: format!("from_{}", fault.text), ..fault })?;
     let mut numbers = Vec::new();
     look.engine.read_row(node.id, row, &mut numbers);

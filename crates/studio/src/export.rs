@@ -56,9 +56,12 @@ pub fn html(studio: &Studio, session: &Session, choice: &Choice) -> Result<Vec<u
     for text in &texts {
         session.tokenizer.encode(text)?;
     }
-    let files: BTreeMap<&str, Vec<u8>> = page::files().map(|(name, bytes)| (name, bytes.into_owned())).collect();
+    let files: BTreeMap<&str, Vec<u8>> =
+        page::files().map(|(name, bytes)| (name, bytes.into_owned())).collect();
     let wanted: Vec<Json> = match files.get("export.json") {
-        Some(list) => serde_json::from_slice(list).map_err(|error| Fault::conflict(format!("export.json: {error}")))?,
+        Some(list) => {
+            serde_json::from_slice(list).map_err(|error| Fault::conflict(format!("export.json: {error}")))?
+        }
         None => Vec::new(),
     };
     let marks = marks(session, &steps, &texts)?;
@@ -83,7 +86,8 @@ pub fn html(studio: &Studio, session: &Session, choice: &Choice) -> Result<Vec<u
             answers.insert(key, json!({"status": 200, "body": response.value()}));
         }
     }
-    let data = json!({"run": session.id, "steps": steps, "texts": texts, "answers": answers, "left_out": left_out});
+    let data =
+        json!({"run": session.id, "steps": steps, "texts": texts, "answers": answers, "left_out": left_out});
     assemble(&files, &data)
 }
 
@@ -107,12 +111,19 @@ fn some_steps(session: &Session) -> Vec<usize> {
     if session.replay.is_err() || session.layout().len() > SMALL {
         return vec![last];
     }
-    let steps: BTreeSet<usize> = [0, 1, last / 16, last / 8, last / 4, last / 2, last].into_iter().map(|step| step.min(last)).collect();
+    let steps: BTreeSet<usize> = [0, 1, last / 16, last / 8, last / 4, last / 2, last]
+        .into_iter()
+        .map(|step| step.min(last))
+        .collect();
     steps.into_iter().collect()
 }
 
 /// What a template may ask for, and all that is put in for it.
-fn marks(session: &Session, steps: &[usize], texts: &[String]) -> Result<Vec<(&'static str, Vec<Json>)>, Fault> {
+fn marks(
+    session: &Session,
+    steps: &[usize],
+    texts: &[String],
+) -> Result<Vec<(&'static str, Vec<Json>)>, Fault> {
     let model = crate::look::model(session)?;
     let names = |list: &str| -> Vec<Json> {
         model[list].as_array().into_iter().flatten().map(|one| one["name"].clone()).collect()
@@ -146,9 +157,11 @@ fn put(value: &Json, mark: &str, by: &Json) -> Json {
             text.replace(mark, &by).into()
         }
         Json::Array(list) => list.iter().map(|value| put(value, mark, by)).collect::<Vec<_>>().into(),
-        Json::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), put(value, mark, by))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), put(value, mark, by)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
         other => other.clone(),
     }
 }
@@ -200,7 +213,9 @@ fn assemble(files: &BTreeMap<&str, Vec<u8>>, data: &Json) -> Result<Vec<u8>, Fau
         let tag = &rest[start..end];
         html.push_str(&rest[..start]);
         rest = &rest[end..];
-        let loads = |name: &str| attribute(tag, name).map(|path| path.trim_start_matches("./").trim_start_matches('/').to_string());
+        let loads = |name: &str| {
+            attribute(tag, name).map(|path| path.trim_start_matches("./").trim_start_matches('/').to_string())
+        };
         if tag.starts_with("<link") {
             let Some(name) = loads("href") else { continue };
             match attribute(tag, "rel").as_deref() {
@@ -269,7 +284,14 @@ mod tests {
 
     #[test]
     fn bytes_are_written_as_rfc_4648_has_them() {
-        let words = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let words = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         assert!(words.iter().all(|(plain, coded)| base64(plain.as_bytes()) == *coded));
     }
 
@@ -303,9 +325,18 @@ mod tests {
         ]);
         let html = String::from_utf8(assemble(&files, &json!({"x": "</script>"})).unwrap()).unwrap();
         assert!(html.contains("<style>\nbody{}</style>") && html.contains("x &lt; y</body>"), "{html}");
-        assert!(html.contains("\"x\":\"\\u003c/script>\"") && !html.contains("href=\"a.css\"") && !html.contains("src="));
-        assert_eq!(renamed("import { a } from './a.js';\nimport \"./b.js\";"), "import { a } from 'studio/a.js';\nimport \"studio/b.js\";");
+        assert!(
+            html.contains("\"x\":\"\\u003c/script>\"")
+                && !html.contains("href=\"a.css\"")
+                && !html.contains("src=")
+        );
+        assert_eq!(
+            renamed("import { a } from './a.js';\nimport \"./b.js\";"),
+            "import { a } from 'studio/a.js';\nimport \"studio/b.js\";"
+        );
         assert!(html.contains(&base64(b"import { a } from 'studio/a.js';\nimport 'studio/b.js';")));
-        assert!(html.contains("data:image/svg+xml;base64,PHN2Zy8+") && html.contains("Content-Security-Policy"));
+        assert!(
+            html.contains("data:image/svg+xml;base64,PHN2Zy8+") && html.contains("Content-Security-Policy")
+        );
     }
 }

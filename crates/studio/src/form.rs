@@ -2,15 +2,15 @@
 
 use crate::json::{Fields, Json, needed};
 use crate::message::Fault;
+use microgpt::Config;
 use microgpt::config::Knob;
 use microgpt::layout::Layout;
 use microgpt::task::Task;
 use microgpt::token::{SMALLEST, TokenizerKind};
-use microgpt::Config;
+use microgpt_runs::Settings;
 use microgpt_runs::data::Source;
 use microgpt_runs::presets::{PRESETS, Preset};
 use microgpt_runs::settings::{Assignment, read_toml};
-use microgpt_runs::Settings;
 use serde_json::json;
 
 /// The form, and what the command said.
@@ -49,7 +49,8 @@ fn knob_of(knob: &Knob, defaults: &Config) -> Json {
         (values, false) if values.ends_with("|FORMULA") => "formula",
         _ => "choice",
     };
-    let choices: Vec<Json> = knob.choices.iter().map(|(name, help)| json!({"name": name, "help": help})).collect();
+    let choices: Vec<Json> =
+        knob.choices.iter().map(|(name, help)| json!({"name": name, "help": help})).collect();
     json!({
         "name": knob.name, "group": knob.group, "help": knob.help, "kind": kind,
         "default": defaults.get(knob.name), "choices": choices,
@@ -71,7 +72,9 @@ fn changed(settings: &Settings) -> Json {
     let base = Settings::resolve(&[preset]).unwrap_or_default();
     let differs = |knob: &Knob| settings.config.get(knob.name) != base.config.get(knob.name);
     let list = Config::knobs().into_iter().filter(differs);
-    list.map(|knob| (knob.name.to_string(), settings.config.get(knob.name).into())).collect::<serde_json::Map<_, _>>().into()
+    list.map(|knob| (knob.name.to_string(), settings.config.get(knob.name).into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// The settings that a request asks for.
@@ -79,7 +82,8 @@ fn changed(settings: &Settings) -> Json {
 /// # Errors
 /// An unknown name, or a value that cannot be.
 pub fn settings(fields: &mut Fields, start: &Settings) -> Result<Settings, Fault> {
-    let assignment = |name: &str, value: String| Assignment { place: name.to_string(), name: name.into(), value };
+    let assignment =
+        |name: &str, value: String| Assignment { place: name.to_string(), name: name.into(), value };
     let preset = fields.text("preset")?.unwrap_or_else(|| start.preset.to_string());
     let mut assignments = vec![assignment("preset", preset)];
     for (name, value) in fields.object("settings")?.into_iter().flat_map(Fields::rest) {
@@ -139,4 +143,3 @@ pub fn condition(mut fields: Fields) -> Result<Json, Fault> {
         Err(mistake) => json!({"ok": false, "error": mistake.text, "at": mistake.at}),
     })
 }
-

@@ -78,7 +78,13 @@ pub fn next(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
 }
 
 /// The tokens after a row, the likeliest first.
-fn distribution(session: &Session, look: &Look, row: usize, config: &Config, most: usize) -> Result<(Vec<Json>, usize), Fault> {
+fn distribution(
+    session: &Session,
+    look: &Look,
+    row: usize,
+    config: &Config,
+    most: usize,
+) -> Result<(Vec<Json>, usize), Fault> {
     let logits = look.find("logits").ok_or_else(|| Fault::conflict("the model has no logits"))?;
     if row >= logits.shape.rows {
         return Err(Fault::conflict("text: it is too long to be looked at"));
@@ -131,7 +137,8 @@ pub fn write(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
     let mut samples = Vec::new();
     for _ in 0..count {
         let mut drawn = Vec::new();
-        let writing = Writing { config: &config, model: &session.model, tokenizer, prompt: &tokens, stop: "" };
+        let writing =
+            Writing { config: &config, model: &session.model, tokenizer, prompt: &tokens, stop: "" };
         let text = writing.write(&mut sampler, &mut engine, &mut rng, &mut |token, probs| {
             drawn.push((token, probs[token as usize] / probs.iter().sum::<f64>()));
         })?;
@@ -151,7 +158,13 @@ fn sample(session: &Session, prompt: &[u32], text: &str, drawn: &[(u32, f64)]) -
 }
 
 /// The same with edits: what is held belongs to rows of the whole text, so each token takes a pass over all of it.
-fn written_edited(session: &Session, view: &View, config: &Config, seed: u64, count: usize) -> Result<Json, Fault> {
+fn written_edited(
+    session: &Session,
+    view: &View,
+    config: &Config,
+    seed: u64,
+    count: usize,
+) -> Result<Json, Fault> {
     let prompt = prompt(session, view)?;
     let (stream, bos) = (config.data_mode == DataMode::Stream, session.tokenizer.bos());
     let mut rng = Rng::new(seed);

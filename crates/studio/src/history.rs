@@ -84,7 +84,10 @@ impl History {
     /// Keeps the newest step.
     pub fn push(&mut self, step: usize, weights: Weights, memory: Option<Memory>) {
         let before = self.last;
-        if before != step && !before.is_multiple_of(self.every) && self.kept.get(&before).is_some_and(|m| !m.pinned) {
+        if before != step
+            && !before.is_multiple_of(self.every)
+            && self.kept.get(&before).is_some_and(|m| !m.pinned)
+        {
             self.drop_step(before);
         }
         self.last = self.last.max(step);
@@ -119,7 +122,10 @@ impl History {
         self.drop_step(step);
         self.bytes += moment.bytes();
         self.kept.insert(step, moment);
-        while self.bytes > self.budget && self.every < 1 << 40 && self.kept.values().any(|moment| !moment.pinned) {
+        while self.bytes > self.budget
+            && self.every < 1 << 40
+            && self.kept.values().any(|moment| !moment.pinned)
+        {
             self.every *= 2;
             self.thin();
             if self.kept.range(..self.last).all(|(_, moment)| moment.pinned) {

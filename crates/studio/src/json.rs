@@ -37,7 +37,10 @@ impl Fields {
             return Ok(Fields { fields: serde_json::Map::new(), known: Vec::new() });
         }
         let value = serde_json::from_slice(body);
-        Fields::of(value.map_err(|error| Fault::wrong(format!("expected JSON, found a mistake: {error}")))?, "the body")
+        Fields::of(
+            value.map_err(|error| Fault::wrong(format!("expected JSON, found a mistake: {error}")))?,
+            "the body",
+        )
     }
 
     /// Those of an object.

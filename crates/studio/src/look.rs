@@ -83,7 +83,10 @@ pub fn look(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
     for (i, want) in wants.iter().enumerate() {
         let mut windows = windows(session, &look, want)?;
         if let Some(befores) = befores.get(i) {
-            windows.iter_mut().zip(befores).for_each(|(window, before)| window["before"] = before["values"].clone());
+            windows
+                .iter_mut()
+                .zip(befores)
+                .for_each(|(window, before)| window["before"] = before["values"].clone());
         }
         all.extend(windows);
     }
@@ -251,7 +254,9 @@ pub fn model(session: &Session) -> Result<Json, Fault> {
     let look = lock(&look);
     let heads = lock(&session.state).config.n_head;
     let split = |name: &str| match name.split_once('.') {
-        Some((layer, short)) => (layer.strip_prefix("layer").and_then(|n| n.parse::<usize>().ok()), short.to_string()),
+        Some((layer, short)) => {
+            (layer.strip_prefix("layer").and_then(|n| n.parse::<usize>().ok()), short.to_string())
+        }
         None => (None, name.to_string()),
     };
     let matrices: Vec<Json> = session

@@ -28,7 +28,12 @@ impl Request {
 
     /// A request with one.
     pub fn post(path: &str, body: &Json) -> Request {
-        Request { method: "POST".into(), path: path.into(), body: body.to_string().into(), ..Request::default() }
+        Request {
+            method: "POST".into(),
+            path: path.into(),
+            body: body.to_string().into(),
+            ..Request::default()
+        }
     }
 
     /// The value of `name` in the query.
@@ -44,7 +49,9 @@ impl Request {
     pub fn number(&self, name: &str, other: usize) -> Result<usize, Fault> {
         match self.query(name) {
             None => Ok(other),
-            Some(text) => text.parse().map_err(|_| Fault::wrong(format!("{name}: expected a whole number, found {text:?}"))),
+            Some(text) => text
+                .parse()
+                .map_err(|_| Fault::wrong(format!("{name}: expected a whole number, found {text:?}"))),
         }
     }
 }

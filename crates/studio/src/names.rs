@@ -31,18 +31,24 @@ impl Place {
         let (name, tensor) = (place.text("name")?, place.whole("tensor")?);
         let (row, col) = (place.whole("row")?.unwrap_or(0), place.whole("col")?.unwrap_or(0));
         // What an answer has said may be sent back as it is.
-        ["value", "grad", "label", "local", "flows", "pair"].into_iter().for_each(|name| _ = place.take(name));
+        ["value", "grad", "label", "local", "flows", "pair", "at", "id", "depth", "op", "formula"]
+            .into_iter()
+            .for_each(|name| _ = place.take(name));
         place.end()?;
         match (name, tensor) {
             (Some(name), _) => find(session, look, &name, row, col),
             (None, Some(tensor)) => {
                 let nodes = look.engine.nodes();
                 let node = nodes.get(tensor);
-                let node = node.ok_or_else(|| Fault::missing(format!("tensor: expected less than {}, found {tensor}", nodes.len())))?;
+                let node = node.ok_or_else(|| {
+                    Fault::missing(format!("tensor: expected less than {}, found {tensor}", nodes.len()))
+                })?;
                 inside(node.shape, row, col)?;
                 Ok(Place { tensor: node.id, row, col })
             }
-            (None, None) => Err(Fault::wrong("place: expected a name or the number of a tensor, found neither")),
+            (None, None) => {
+                Err(Fault::wrong("place: expected a name or the number of a tensor, found neither"))
+            }
         }
     }
 }
@@ -57,7 +63,8 @@ pub fn find(session: &Session, look: &Look, name: &str, row: usize, col: usize) 
         return Ok(Place { tensor, row, col });
     }
     let matrix = session.layout().find(name);
-    let matrix = matrix.ok_or_else(|| Fault::missing(format!("name: expected a tensor or matrix, found {name:?}")))?;
+    let matrix =
+        matrix.ok_or_else(|| Fault::missing(format!("name: expected a tensor or matrix, found {name:?}")))?;
     inside(matrix.shape, row, col)?;
     let place = matrix.offset + row * matrix.shape.cols + col;
     let holds = |node: &&Node| match node.op {
@@ -67,7 +74,11 @@ pub fn find(session: &Session, look: &Look, name: &str, row: usize, col: usize) 
     let node = look.nodes.iter().find(holds);
     let node = node.ok_or_else(|| Fault::missing(format!("name: {name:?} is not used here")))?;
     let Op::Param { offset } = node.op else { unreachable!("it is one") };
-    Ok(Place { tensor: node.id, row: (place - offset) / node.shape.cols, col: (place - offset) % node.shape.cols })
+    Ok(Place {
+        tensor: node.id,
+        row: (place - offset) / node.shape.cols,
+        col: (place - offset) % node.shape.cols,
+    })
 }
 
 /// A tensor by its name, also one that is computed only to be looked at.
@@ -99,7 +110,13 @@ pub fn title(session: &Session, node: &Node) -> String {
 }
 
 /// The name of a number's tensor or matrix, if it has one, and where it is in that.
-pub fn name_of(session: &Session, look: &Look, node: &Node, row: usize, col: usize) -> (Option<String>, usize, usize) {
+pub fn name_of(
+    session: &Session,
+    look: &Look,
+    node: &Node,
+    row: usize,
+    col: usize,
+) -> (Option<String>, usize, usize) {
     if let Op::Param { offset } = node.op {
         let place = session.layout().locate(offset + row * node.shape.cols + col);
         return place.map_or((None, row, col), |(matrix, row, col)| (Some(matrix.name.clone()), row, col));
@@ -146,7 +163,10 @@ pub fn op_name(op: Op) -> String {
 /// What a row of a tensor is: a token, a head of a token, or neither.
 pub fn per(look: &Look, heads: usize, name: &str, shape: Shape) -> &'static str {
     let rows = look.batch.rows();
-    if name.contains("attn_scores") || name.contains("attn_weights") || (shape.rows == rows * heads && heads > 1) {
+    if name.contains("attn_scores")
+        || name.contains("attn_weights")
+        || (shape.rows == rows * heads && heads > 1)
+    {
         "head"
     } else if shape.rows == rows && name != "loss" && name != "objective" {
         "token"

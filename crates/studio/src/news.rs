@@ -23,11 +23,13 @@ impl Session {
             .into_iter()
             .map(|knob| (knob.name.to_string(), config.get(knob.name).into()))
             .collect();
-        let names: Vec<String> =
-            (0..self.tokenizer.vocab_size().min(4096)).map(|token| self.tokenizer.name(token as u32)).collect();
-        let until = state.until.as_ref().map(
-            |until| json!({"condition": until.text, "held": until.held.is_some(), "step": until.held}),
-        );
+        let names: Vec<String> = (0..self.tokenizer.vocab_size().min(4096))
+            .map(|token| self.tokenizer.name(token as u32))
+            .collect();
+        let until = state
+            .until
+            .as_ref()
+            .map(|until| json!({"condition": until.text, "held": until.held.is_some(), "step": until.held}));
         let history = &state.history;
         json!({
             "id": self.id, "name": state.folder, "saved": state.folder.is_some(), "preset": self.settings.preset,
@@ -70,16 +72,24 @@ impl Session {
         let new = state.steps.get(steps..).unwrap_or_default();
         // Of many, every so-many-th, and the newest.
         let every = new.len().div_ceil(MOST_POINTS).max(1);
-        let chosen: Vec<_> =
-            new.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == new.len()).map(|(_, step)| step).collect();
+        let chosen: Vec<_> = new
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| i % every == 0 || i + 1 == new.len())
+            .map(|(_, step)| step)
+            .collect();
         let validations: Vec<Json> = state
             .validations
             .iter()
             .skip(validations)
             .map(|(step, loss, right)| json!({"step": step, "loss": number(*loss), "accuracy": right.map(number)}))
             .collect();
-        let samples: Vec<Json> =
-            state.samples.iter().skip(samples).map(|(step, text)| json!({"step": step, "text": text})).collect();
+        let samples: Vec<Json> = state
+            .samples
+            .iter()
+            .skip(samples)
+            .map(|(step, text)| json!({"step": step, "text": text}))
+            .collect();
         let next = Cursor {
             steps: state.steps.len(),
             validations: state.validations.len(),

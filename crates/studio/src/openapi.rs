@@ -10,7 +10,10 @@ use serde_json::json;
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("/api/v1/form/check", r#"{"preset": "microgpt", "settings": {"n_head": "2"}}"#),
     ("/api/v1/condition", r#"{"condition": "abs(grad(layer0.attn_wq)) > 1"}"#),
-    ("/api/v1/compare", r#"{"a": {"run": "mine", "step": 0}, "b": {"run": "mine", "step": 3}, "text": "emma"}"#),
+    (
+        "/api/v1/compare",
+        r#"{"a": {"run": "mine", "step": 0}, "b": {"run": "mine", "step": 3}, "text": "emma"}"#,
+    ),
     (
         "/api/v1/runs",
         r#"{"preset": "microgpt", "settings": {"steps": "20"}, "data": {"from": "names"}, "name": "another", "save": true, "go": false}"#,
@@ -23,13 +26,25 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "/api/v1/runs/{id}/look",
         r#"{"step": 3, "text": "emma", "edits": [{"kind": "head", "layer": 0, "head": 2}], "want": [{"name": "layer0.attn_weights"}, {"name": "layer0.attn_wq", "rows": [0, 4], "cols": [0, 4], "grad": true}, {"name": "lens"}, {"name": "probabilities"}]}"#,
     ),
-    ("/api/v1/runs/{id}/why", r#"{"step": 3, "text": "emma", "place": {"name": "layer0.q", "row": 0, "col": 3}, "most": 64}"#),
-    ("/api/v1/runs/{id}/graph", r#"{"step": 3, "text": "emma", "place": {"name": "loss", "row": 0, "col": 0}, "depth": 4, "most": 100}"#),
+    (
+        "/api/v1/runs/{id}/why",
+        r#"{"step": 3, "text": "emma", "place": {"name": "layer0.q", "row": 0, "col": 3}, "most": 64}"#,
+    ),
+    (
+        "/api/v1/runs/{id}/graph",
+        r#"{"step": 3, "text": "emma", "place": {"name": "loss", "row": 0, "col": 0}, "depth": 4, "most": 100}"#,
+    ),
     ("/api/v1/runs/{id}/moved", r#"{"name": "layer0.attn_wq", "row": 3, "col": 5, "most": 5}"#),
     ("/api/v1/runs/{id}/ops", r#"{"step": 2, "batch": true, "from": 0, "count": 1000}"#),
     ("/api/v1/runs/{id}/op", r#"{"step": 2, "batch": true, "at": 93}"#),
-    ("/api/v1/runs/{id}/break", r#"{"step": 2, "batch": true, "at": 12, "back": false, "on": {"condition": "abs(grad(layer0.attn_wv)) > 0"}}"#),
-    ("/api/v1/runs/{id}/next", r#"{"step": 3, "text": "em", "temperature": 0.5, "top_k": 5, "top_p": 1.0, "min_p": 0.0, "greedy": false}"#),
+    (
+        "/api/v1/runs/{id}/break",
+        r#"{"step": 2, "batch": true, "at": 12, "back": false, "on": {"condition": "abs(grad(layer0.attn_wv)) > 0"}}"#,
+    ),
+    (
+        "/api/v1/runs/{id}/next",
+        r#"{"step": 3, "text": "em", "temperature": 0.5, "top_k": 5, "top_p": 1.0, "min_p": 0.0, "greedy": false}"#,
+    ),
     ("/api/v1/runs/{id}/write", r#"{"step": 3, "text": "em", "seed": 1, "count": 3}"#),
     ("/api/v1/runs/{id}/export", r#"{"texts": ["emma"], "steps": [0, 3]}"#),
 ];
@@ -68,9 +83,7 @@ pub fn document() -> Json {
 
 fn operation(route: &Route) -> Json {
     let mut parameters = Vec::new();
-    let parameter = |name: &str, place: &str, kind: &str, about: &str| {
-        json!({"name": name, "in": place, "required": place == "path", "schema": {"type": kind}, "description": about})
-    };
+    let parameter = |name: &str, place: &str, kind: &str, about: &str| json!({"name": name, "in": place, "required": place == "path", "schema": {"type": kind}, "description": about});
     if let Answer::Run(_) = route.answer {
         parameters.push(parameter("id", "path", "string", "The run's id"));
     }
@@ -83,7 +96,9 @@ fn operation(route: &Route) -> Json {
             parameters.push(parameter("from", "query", "integer", "The first"));
             parameters.push(parameter("count", "query", "integer", "How many"));
         }
-        ("GET", "source") => parameters.push(parameter("file", "query", "string", "One of the files; none: their names")),
+        ("GET", "source") => {
+            parameters.push(parameter("file", "query", "string", "One of the files; none: their names"))
+        }
         _ => {}
     }
     let kind = match last {
@@ -91,7 +106,8 @@ fn operation(route: &Route) -> Json {
         "export" => "text/html",
         _ => "application/json",
     };
-    let schema = if kind == "application/json" { json!({"type": "object"}) } else { json!({"type": "string"}) };
+    let schema =
+        if kind == "application/json" { json!({"type": "object"}) } else { json!({"type": "string"}) };
     let status = if (route.method, route.path) == ("POST", "/api/v1/runs") { "201" } else { "200" };
     let error = json!({
         "description": "Why not",
@@ -103,8 +119,11 @@ fn operation(route: &Route) -> Json {
         "parameters": parameters,
         "responses": {"default": error},
     });
-    operation["responses"][status] = json!({"description": route.about, "content": {kind: {"schema": schema}}});
-    if let Some((_, example)) = EXAMPLES.iter().find(|(path, _)| route.method == "POST" && *path == route.path) {
+    operation["responses"][status] =
+        json!({"description": route.about, "content": {kind: {"schema": schema}}});
+    if let Some((_, example)) =
+        EXAMPLES.iter().find(|(path, _)| route.method == "POST" && *path == route.path)
+    {
         let example: Json = serde_json::from_str(example).unwrap_or_default();
         operation["requestBody"] = json!({
             "required": true,

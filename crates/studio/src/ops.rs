@@ -112,7 +112,8 @@ impl Stepper {
 /// A view that is none.
 pub fn ops(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
     let view = View::take(&mut fields, session)?;
-    let (from, count) = (fields.whole("from")?.unwrap_or(0), fields.whole("count")?.unwrap_or(10_000).min(10_000));
+    let (from, count) =
+        (fields.whole("from")?.unwrap_or(0), fields.whole("count")?.unwrap_or(10_000).min(10_000));
     fields.end()?;
     let look = session.look(&view)?;
     let look = lock(&look);
@@ -141,7 +142,10 @@ fn op_json(session: &Session, look: &Look, number: usize, at: At) -> Result<Json
     let mut line = source::of(session, look, id);
     if let (At::Backward(_), Json::Object(line)) = (at, &mut line) {
         let engine = "crates/microgpt/src/engine/scalar/backward.rs";
-        line.insert("backward".into(), source::line(engine, &backward_arm(node.op), Some("grads[a.0 as usize] +=")));
+        line.insert(
+            "backward".into(),
+            source::line(engine, &backward_arm(node.op), Some("grads[a.0 as usize] +=")),
+        );
     }
     Ok(json!({
         "at": number, "phase": at.phase(), "op": op_name(node.op), "tensor": id.0, "name": name,
@@ -154,7 +158,11 @@ fn op_json(session: &Session, look: &Look, number: usize, at: At) -> Result<Json
 fn backward_arm(op: Op) -> String {
     let debug = format!("{op:?}");
     let name: String = debug.chars().take_while(char::is_ascii_alphanumeric).collect();
-    format!("Op::{name}")
+    match op {
+        // The arm before it plants a mistake.
+        Op::Pow { .. } => "Op::Pow { x, exponent }".to_string(),
+        _ => format!("Op::{name}"),
+    }
 }
 
 fn layer_of(name: &str) -> Option<usize> {
@@ -192,7 +200,8 @@ pub fn op(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
             let look = lock(&looked);
             answer["tensor"] = table(session, &look, id, rows, cols, false);
             let inputs = inspect::operands(look.nodes[id.0 as usize].op);
-            answer["inputs"] = inputs.iter().map(|&id| table(session, &look, id, None, None, false)).collect();
+            answer["inputs"] =
+                inputs.iter().map(|&id| table(session, &look, id, None, None, false)).collect();
         }
         At::Backward(id) => {
             let mut slot = lock(&session.stepper);
@@ -202,7 +211,8 @@ pub fn op(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
             let Some(stepper) = slot.as_mut() else { return Err(Fault::conflict("no stepper")) };
             stepper.come_to(id);
             let inputs = inspect::operands(stepper.look.nodes[id.0 as usize].op);
-            let before: Vec<Json> = inputs.iter().map(|&id| table(session, &stepper.look, id, None, None, true)).collect();
+            let before: Vec<Json> =
+                inputs.iter().map(|&id| table(session, &stepper.look, id, None, None, true)).collect();
             stepper.hand_on();
             let look = &stepper.look;
             answer["tensor"] = table(session, look, id, rows, cols, true);
@@ -253,11 +263,13 @@ fn update(
 ) -> Result<Json, Fault> {
     let matrix = &session.layout().matrices()[matrix];
     let few = |range: Option<Range<usize>>, len: usize| Some(range.unwrap_or(0..len.min(64)));
-    let Window { rows, cols } = Window::of(matrix.shape, few(rows, matrix.shape.rows), few(cols, matrix.shape.cols));
+    let Window { rows, cols } =
+        Window::of(matrix.shape, few(rows, matrix.shape.rows), few(cols, matrix.shape.cols));
     let (before, after) = (session.weights(view.step)?, session.weights_after(view.step)?);
     let wide = matrix.shape.cols;
     let pick = |get: &dyn Fn(usize) -> f64| -> Json {
-        let row = |row: usize| crate::json::numbers(cols.clone().map(|col| get(matrix.offset + row * wide + col)));
+        let row =
+            |row: usize| crate::json::numbers(cols.clone().map(|col| get(matrix.offset + row * wide + col)));
         rows.clone().map(row).collect::<Vec<_>>().into()
     };
     let mut grads = vec![0.0; session.layout().len()];
@@ -304,7 +316,8 @@ impl On {
         } else if let Some(phase) = fields.text("phase")? {
             On::Phase(phase)
         } else if let Some(text) = fields.text("condition")? {
-            let condition = Condition::parse(&text).map_err(|mistake| Fault::wrong(format!("condition: {}", mistake.text)))?;
+            let condition = Condition::parse(&text)
+                .map_err(|mistake| Fault::wrong(format!("condition: {}", mistake.text)))?;
             On::Condition(condition, text)
         } else {
             return Err(Fault::wrong("on: expected op, layer, name, phase or condition, found none"));
@@ -334,18 +347,27 @@ pub fn stop(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
         on => {
             let look = lock(&looked);
             let plan = Plan::of(session, &view, &look);
-            let all = (0..plan.total()).map(|at| op_json(session, &look, at, plan.at(at)?)).collect::<Result<Vec<_>, _>>()?;
+            let all = (0..plan.total())
+                .map(|at| op_json(session, &look, at, plan.at(at)?))
+                .collect::<Result<Vec<_>, _>>()?;
             let is = |op: &Json| match &on {
                 On::Op(name) => op["op"] == name[..],
                 On::Layer(layer) => op["layer"] == *layer,
-                On::Name(name) => op["name"] == name[..] || op["label"].as_str().is_some_and(|label| label.split(" + ").any(|part| part == name)),
+                On::Name(name) => {
+                    op["name"] == name[..]
+                        || op["label"]
+                            .as_str()
+                            .is_some_and(|label| label.split(" + ").any(|part| part == name))
+                }
                 On::Phase(phase) => op["phase"] == phase[..],
                 On::Condition(..) => false,
             };
             let hits: Vec<usize> = (0..all.len()).filter(|&at| is(&all[at])).collect();
             let hits = match on {
                 // A phase and a layer are stopped at where they begin.
-                On::Phase(_) | On::Layer(_) => hits.iter().copied().filter(|&at| at == 0 || !is(&all[at - 1])).collect(),
+                On::Phase(_) | On::Layer(_) => {
+                    hits.iter().copied().filter(|&at| at == 0 || !is(&all[at - 1])).collect()
+                }
                 _ => hits,
             };
             let why = match on {

@@ -25,8 +25,10 @@ fn read(name: &str) -> Option<Cow<'static, [u8]>> {
     #[cfg(debug_assertions)]
     if let Some(folder) = std::env::var_os("MICROGPT_STUDIO_PAGE") {
         // A name alone: nothing that could lead out of the folder.
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !name.starts_with('.');
-        return plain.then(|| std::fs::read(std::path::Path::new(&folder).join(name)).ok().map(Cow::Owned))?;
+        let plain =
+            name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !name.starts_with('.');
+        return plain
+            .then(|| std::fs::read(std::path::Path::new(&folder).join(name)).ok().map(Cow::Owned))?;
     }
     FILES.iter().find(|(file, _)| *file == name).map(|(_, bytes)| Cow::Borrowed(*bytes))
 }

@@ -30,7 +30,9 @@ pub struct Route {
 /// What a function that takes the body's fields needs around it.
 macro_rules! of_run {
     ($f:path) => {
-        Answer::Run(|_, session, request| Ok(Response::json(200, &$f(session, Fields::read(&request.body)?)?)))
+        Answer::Run(|_, session, request| {
+            Ok(Response::json(200, &$f(session, Fields::read(&request.body)?)?))
+        })
     };
 }
 
@@ -61,7 +63,9 @@ pub const ROUTES: &[Route] = &[
         method: "POST",
         path: "/api/v1/condition",
         about: "Can this condition be read?",
-        answer: Answer::Whole(|_, request| Ok(Response::json(200, &form::condition(Fields::read(&request.body)?)?))),
+        answer: Answer::Whole(|_, request| {
+            Ok(Response::json(200, &form::condition(Fields::read(&request.body)?)?))
+        }),
     },
     Route {
         method: "GET",
@@ -77,18 +81,48 @@ pub const ROUTES: &[Route] = &[
             Ok(Response::json(200, &compare::compare(studio, Fields::read(&request.body)?)?))
         }),
     },
-    Route { method: "GET", path: "/api/v1/runs", about: "The runs that are open, and those that are saved", answer: Answer::Whole(Studio::runs) },
-    Route { method: "POST", path: "/api/v1/runs", about: "Begin a run", answer: Answer::Whole(Studio::begin) },
-    Route { method: "POST", path: "/api/v1/runs/open", about: "Open a saved run", answer: Answer::Whole(Studio::open_asked) },
+    Route {
+        method: "GET",
+        path: "/api/v1/runs",
+        about: "The runs that are open, and those that are saved",
+        answer: Answer::Whole(Studio::runs),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs",
+        about: "Begin a run",
+        answer: Answer::Whole(Studio::begin),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/open",
+        about: "Open a saved run",
+        answer: Answer::Whole(Studio::open_asked),
+    },
     Route {
         method: "GET",
         path: "/api/v1/runs/{id}",
         about: "A run in short",
         answer: Answer::Run(|_, session, _| Ok(Response::json(200, &session.summary()))),
     },
-    Route { method: "DELETE", path: "/api/v1/runs/{id}", about: "Close a run; its folder stays", answer: Answer::Run(Studio::close) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/train", about: "Go, pause, step, stop", answer: Answer::Run(Studio::train) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/save", about: "Save it, or give it a folder", answer: Answer::Run(Studio::save) },
+    Route {
+        method: "DELETE",
+        path: "/api/v1/runs/{id}",
+        about: "Close a run; its folder stays",
+        answer: Answer::Run(Studio::close),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/train",
+        about: "Go, pause, step, stop",
+        answer: Answer::Run(Studio::train),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/save",
+        about: "Save it, or give it a folder",
+        answer: Answer::Run(Studio::save),
+    },
     Route {
         method: "POST",
         path: "/api/v1/runs/{id}/replay",
@@ -129,19 +163,66 @@ pub const ROUTES: &[Route] = &[
         about: "The picture of the model: matrices and tensors",
         answer: Answer::Run(|_, session, _| Ok(Response::json(200, &look::model(session)?))),
     },
-    Route { method: "POST", path: "/api/v1/runs/{id}/look", about: "Windows of tensors and matrices", answer: of_run!(look::look) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/why", about: "Why a number is what it is", answer: of_run!(why::why) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/graph", about: "The scalar graph behind a number", answer: of_run!(why::graph) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/moved", about: "What moved a weight", answer: of_run!(why::moved) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/ops", about: "The operations of a step", answer: of_run!(ops::ops) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/op", about: "The state after one of them", answer: of_run!(ops::op) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/break", about: "The next operation to stop at", answer: of_run!(ops::stop) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/next", about: "How likely each token is to come next", answer: of_run!(generate::next) },
-    Route { method: "POST", path: "/api/v1/runs/{id}/write", about: "Texts that go on from a beginning", answer: of_run!(generate::write) },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/look",
+        about: "Windows of tensors and matrices",
+        answer: of_run!(look::look),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/why",
+        about: "Why a number is what it is",
+        answer: of_run!(why::why),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/graph",
+        about: "The scalar graph behind a number",
+        answer: of_run!(why::graph),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/moved",
+        about: "What moved a weight",
+        answer: of_run!(why::moved),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/ops",
+        about: "The operations of a step",
+        answer: of_run!(ops::ops),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/op",
+        about: "The state after one of them",
+        answer: of_run!(ops::op),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/break",
+        about: "The next operation to stop at",
+        answer: of_run!(ops::stop),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/next",
+        about: "How likely each token is to come next",
+        answer: of_run!(generate::next),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/write",
+        about: "Texts that go on from a beginning",
+        answer: of_run!(generate::write),
+    },
     Route {
         method: "POST",
         path: "/api/v1/runs/{id}/export",
         about: "The look-inside views as one file",
-        answer: Answer::Run(|studio, session, request| export::answer(studio, session, Fields::read(&request.body)?)),
+        answer: Answer::Run(|studio, session, request| {
+            export::answer(studio, session, Fields::read(&request.body)?)
+        }),
     },
 ];

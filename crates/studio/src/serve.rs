@@ -18,8 +18,8 @@ use microgpt_runs::Settings;
 use std::future::IntoFuture;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 mod events;
@@ -91,7 +91,8 @@ pub fn serve(
     stop: Arc<AtomicBool>,
     ready: impl FnOnce(SocketAddr),
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build()?;
     let served = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind((options.host, options.port)).await?;
         let address = listener.local_addr()?;
@@ -143,15 +144,22 @@ async fn answer(State(shared): State<Arc<Shared>>, request: axum::extract::Reque
     // Whoever sends slowly holds a connection, and nothing else.
     let body = match tokio::time::timeout(Duration::from_secs(20), to_bytes(body, MOST_BODY)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, "expected a body of at most 8 MiB, found more"),
-        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "expected a body within 20 seconds, found none"),
+        Ok(Err(_)) => {
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, "expected a body of at most 8 MiB, found more");
+        }
+        Err(_) => {
+            return refused(StatusCode::REQUEST_TIMEOUT, "expected a body within 20 seconds, found none");
+        }
     };
     let method = parts.method.as_str().to_string();
     let request = Request { method, path: path.to_string(), query: query.to_string(), body: body.to_vec() };
     let studio = shared.studio.clone();
     match tokio::task::spawn_blocking(move || studio.handle(&request)).await {
         Ok(response) => plain(response),
-        Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the studio made a mistake; this request has no answer"),
+        Err(_) => refused(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the studio made a mistake; this request has no answer",
+        ),
     }
 }
 

@@ -283,7 +283,9 @@ impl Session {
         }
         let samples = match step.step {
             n if n == config.steps => desk.training.samples(5)?,
-            n if n.is_power_of_two() || n.is_multiple_of((config.steps / 20).max(1)) => desk.training.samples(1)?,
+            n if n.is_power_of_two() || n.is_multiple_of((config.steps / 20).max(1)) => {
+                desk.training.samples(1)?
+            }
             _ => Vec::new(),
         };
         if let Some(folder) = desk.folder.as_ref().filter(|_| step.step == config.steps) {
@@ -412,7 +414,9 @@ impl Session {
     }
 
     fn run_again(&self, again: &mut Again, step: usize) -> Result<Weights, Fault> {
-        let Some(training) = &mut again.training else { return Err(Fault::conflict("nothing to go on from")) };
+        let Some(training) = &mut again.training else {
+            return Err(Fault::conflict("nothing to go on from"));
+        };
         let courses = lock(&self.state).courses.clone();
         while training.steps_done() < step {
             let at = training.steps_done();

@@ -59,9 +59,9 @@ impl Shelf {
     /// # Errors
     /// The disk's.
     pub fn create_next(&self, name: &str, taken: impl Fn(&str) -> bool) -> Result<(Run, String), Fault> {
-        let free = (1..).map(|number| format!("{name}-{number}")).find(|id| {
-            !taken(id) && self.place(id).is_ok_and(|path| !path.exists())
-        });
+        let free = (1..)
+            .map(|number| format!("{name}-{number}"))
+            .find(|id| !taken(id) && self.place(id).is_ok_and(|path| !path.exists()));
         let id = free.unwrap_or_default();
         Ok((self.create(&id)?, id))
     }
@@ -130,7 +130,10 @@ mod tests {
     fn no_name_leads_out_of_the_folder() {
         let root = tempfile::tempdir().unwrap();
         let shelf = Shelf::new(root.path().join("runs"));
-        for name in ["", ".", "..", "../x", "a/b", "a\\b", "/etc", "C:x", ".hidden", "-x", "a\0b", "é", "%2e%2e", "a b"] {
+        for name in [
+            "", ".", "..", "../x", "a/b", "a\\b", "/etc", "C:x", ".hidden", "-x", "a\0b", "é", "%2e%2e",
+            "a b",
+        ] {
             assert_eq!(shelf.place(name).unwrap_err().status, 400, "{name}");
             assert!(shelf.find(name).is_err() && shelf.create(name).is_err());
         }

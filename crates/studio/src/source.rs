@@ -54,7 +54,8 @@ pub fn source(file: Option<&str>) -> Result<Json, Fault> {
         return Ok(json!({"files": FILES.iter().map(|(name, _)| name).collect::<Vec<_>>()}));
     };
     let found = FILES.iter().find(|(name, _)| *name == file);
-    let (name, text) = found.ok_or_else(|| Fault::missing("file: expected one of /api/v1/source, found another"))?;
+    let (name, text) =
+        found.ok_or_else(|| Fault::missing("file: expected one of /api/v1/source, found another"))?;
     Ok(json!({"file": name, "lines": text.lines().collect::<Vec<_>>()}))
 }
 
@@ -72,7 +73,7 @@ fn line_of(file: &str, line: usize) -> Option<&'static str> {
     text.lines().nth(line.checked_sub(1)?)
 }
 
-/// Where a piece of text stands in a file, once.
+/// Where a piece of text stands in a file, first.
 fn find(file: &str, piece: &str) -> Option<(usize, &'static str)> {
     let (_, text) = FILES.iter().find(|(name, _)| *name == file)?;
     text.lines().enumerate().find(|(_, line)| line.contains(piece)).map(|(i, line)| (i + 1, line))
@@ -108,21 +109,31 @@ fn counterpart(look: &Look, tensor: Id) -> Option<&'static str> {
     let end = end.map_or("", name);
     Some(match (node.op, name(node), end) {
         (Op::Gather { .. }, ..) => "rmsnorm(&add(&self.wte[token], &self.wpe[position]))",
-        (Op::Add(..), _, "embedded") if input_name(0) == "token" => "rmsnorm(&add(&self.wte[token], &self.wpe[position]))",
-        (Op::Dot(..) | Op::Affine { .. }, _, "embedded" | "attn_norm" | "mlp_norm") if matches!(node.op, Op::Dot(..)) => {
+        (Op::Add(..), _, "embedded") if input_name(0) == "token" => {
+            "rmsnorm(&add(&self.wte[token], &self.wpe[position]))"
+        }
+        (Op::Dot(..) | Op::Affine { .. }, _, "embedded" | "attn_norm" | "mlp_norm")
+            if matches!(node.op, Op::Dot(..)) =>
+        {
             "let mean_square = dot(x, x)"
         }
-        (Op::Affine { .. } | Op::Pow { .. }, _, "embedded" | "attn_norm" | "mlp_norm") => "let scale = (mean_square",
+        (Op::Affine { .. } | Op::Pow { .. }, _, "embedded" | "attn_norm" | "mlp_norm") => {
+            "let scale = (mean_square"
+        }
         (Op::Mul(..), "embedded" | "attn_norm" | "mlp_norm", _) => "x.iter().map(|&x| x * scale)",
         (Op::Linear { .. } | Op::Columns { .. }, _, "q") => "let query = linear(&n, wq)",
         (Op::Columns { .. }, _, "k") => "keys.push(linear(&n, wk))",
         (Op::Columns { .. }, _, "v") => "values.push(linear(&n, wv))",
-        (Op::Scores { .. }, _, "attn_scores") | (Op::Affine { .. }, "attn_scores", _) => "let score = |key: &Vector|",
+        (Op::Scores { .. }, _, "attn_scores") | (Op::Affine { .. }, "attn_scores", _) => {
+            "let score = |key: &Vector|"
+        }
         (Op::OffMax(_) | Op::Exp(_), _, "attn_weights") => "let exps: Vector = logits.iter()",
         (Op::Sum(_), _, "attn_weights") => "let total: Value = exps.iter()",
         (Op::Div(..), "attn_weights", _) => "exps.iter().map(|&e| e / total)",
         (Op::Mix { .. }, "attn_found", _) => "found.extend(head.map(",
-        (Op::Linear { .. }, _, "stream_mid") | (Op::Add(..), "stream_mid", _) => "x = add(&linear(&found, wo), &x)",
+        (Op::Linear { .. }, _, "stream_mid") | (Op::Add(..), "stream_mid", _) => {
+            "x = add(&linear(&found, wo), &x)"
+        }
         (Op::Linear { .. }, "mlp_hidden", _) | (Op::Activate { .. }, "mlp_active", _) => {
             "let hidden: Vector = linear(&rmsnorm(&x), fc1)"
         }
@@ -147,8 +158,26 @@ pub fn line(file: &str, piece: &str, microgpt: Option<&str>) -> Json {
     })
 }
 
-
 #[cfg(test)]
-pub(crate) fn microgpt_lines(piece: &str) -> usize {
-    FILES[0].1.lines().filter(|line| line.contains(piece)).count()
+mod tests {
+    use super::*;
+
+    /// A piece that stood twice could be the wrong line.
+    #[test]
+    fn every_piece_of_microgpt_stands_there_once() {
+        let own = include_str!("source.rs");
+        let start = own.find("Some(match (node.op").unwrap();
+        let table = &own[start..start + own[start..].find("_ => return None").unwrap()];
+        let pieces: Vec<&str> =
+            table.split('"').skip(1).step_by(2).filter(|piece| piece.contains(['(', ' '])).collect();
+        assert!(pieces.len() > 20, "{pieces:?}");
+        for piece in pieces {
+            let lines = FILES[0].1.lines().filter(|line| line.contains(piece)).count();
+            assert_eq!(lines, 1, "{piece}");
+        }
+        let marks =
+            [("crates/microgpt/src/train.rs", "self.optimiser.step("), ("microgpt.rs", "param.data -=")];
+        assert!(marks.iter().all(|(file, piece)| find(file, piece).is_some()));
+        assert!(source(Some("Cargo.toml")).is_err() && source(Some("../../Cargo.toml")).is_err());
+    }
 }

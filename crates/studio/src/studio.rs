@@ -4,9 +4,9 @@ use crate::begin::Plan;
 use crate::condition::Condition;
 use crate::json::{Fields, Json, needed};
 use crate::message::{Fault, MOST_BODY, Request, Response};
+use crate::routes::{Answer, ROUTES};
 use crate::session::{Folder, Session, Status, Until, lock};
 use crate::shelf::Shelf;
-use crate::routes::{Answer, ROUTES};
 use crate::{begin, form};
 use microgpt::Error;
 use microgpt_runs::Settings;
@@ -45,7 +45,10 @@ impl Studio {
 
     fn answer(&self, request: &Request) -> Result<Response, Fault> {
         if request.body.len() > MOST_BODY {
-            return Err(Fault { status: 413, text: format!("expected at most {MOST_BODY} bytes, found {}", request.body.len()) });
+            return Err(Fault {
+                status: 413,
+                text: format!("expected at most {MOST_BODY} bytes, found {}", request.body.len()),
+            });
         }
         let path = request.path.strip_suffix('/').unwrap_or(&request.path);
         let (mut known, mut allowed) = (false, Vec::new());
@@ -66,7 +69,10 @@ impl Studio {
             };
         }
         Err(match known {
-            true => Fault { status: 405, text: format!("expected {}, found {}", allowed.join(" or "), request.method) },
+            true => Fault {
+                status: 405,
+                text: format!("expected {}, found {}", allowed.join(" or "), request.method),
+            },
             false => Fault::missing("no such path; /api/v1/openapi.json lists them all"),
         })
     }
@@ -98,7 +104,10 @@ impl Studio {
 
     pub(crate) fn about(&self, _: &Request) -> Result<Response, Fault> {
         let first = lock(&self.sessions).first().map(|session| session.id.clone());
-        Ok(Response::json(200, &json!({"name": "microgpt", "version": env!("CARGO_PKG_VERSION"), "api": 1, "first": first})))
+        Ok(Response::json(
+            200,
+            &json!({"name": "microgpt", "version": env!("CARGO_PKG_VERSION"), "api": 1, "first": first}),
+        ))
     }
 
     pub(crate) fn runs(&self, _: &Request) -> Result<Response, Fault> {
@@ -138,7 +147,11 @@ impl Studio {
             (None | Some("names"), None) => {}
             (Some("given"), None) => settings.data = self.start.data.clone(),
             (Some("text"), Some(_)) => {}
-            _ => return Err(Fault::wrong("data: expected {\"from\": \"names\"}, \"given\", or \"text\" with a text, found another")),
+            _ => {
+                return Err(Fault::wrong(
+                    "data: expected {\"from\": \"names\"}, \"given\", or \"text\" with a text, found another",
+                ));
+            }
         }
         let name = fields.text("name")?;
         let (save, go) = (fields.truth("save")?.unwrap_or(true), fields.truth("go")?.unwrap_or(true));
@@ -267,7 +280,9 @@ impl Studio {
                 self.pause(session);
                 self.save_now(session)?;
             }
-            other => return Err(Fault::wrong(format!("do: expected go, step, pause or stop, found {other:?}"))),
+            other => {
+                return Err(Fault::wrong(format!("do: expected go, step, pause or stop, found {other:?}")));
+            }
         }
         Ok(Response::json(200, &session.summary()))
     }
@@ -278,7 +293,9 @@ impl Studio {
         {
             let mut state = lock(&session.state);
             if state.history.last() >= state.config.steps {
-                return Err(Fault::conflict("all steps are made; {\"do\": \"go\", \"steps\": 100} adds some"));
+                return Err(Fault::conflict(
+                    "all steps are made; {\"do\": \"go\", \"steps\": 100} adds some",
+                ));
             }
             (state.goal, state.until, state.error) = (goal, until, None);
             state.status = Status::Training;
@@ -334,7 +351,9 @@ impl Studio {
         match (name, saved) {
             (None, Some(_)) => {}
             (Some(name), Some(saved)) if name == saved => {}
-            (Some(_), Some(saved)) => return Err(Fault::conflict(format!("name: the run is saved as {saved:?} already"))),
+            (Some(_), Some(saved)) => {
+                return Err(Fault::conflict(format!("name: the run is saved as {saved:?} already")));
+            }
             (name, None) => {
                 let name = name.unwrap_or_else(|| session.id.clone());
                 let run = self.shelf.create(&name)?;

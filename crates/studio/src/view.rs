@@ -56,15 +56,19 @@ impl View {
             Some(Json::String(last)) if last == "last" => session.last(),
             Some(value) => {
                 let step = value.as_u64().and_then(|n| usize::try_from(n).ok());
-                step.ok_or_else(|| Fault::wrong("step: expected a whole number or \"last\", found something else"))?
+                step.ok_or_else(|| {
+                    Fault::wrong("step: expected a whole number or \"last\", found something else")
+                })?
             }
         };
         if step > session.last() {
             return Err(Fault::missing(format!("step: expected at most {}, found {step}", session.last())));
         }
         let (text, tokens) = (fields.text("text")?, fields.wholes("tokens")?);
-        let (document, batch, part) = (fields.whole("document")?, fields.truth("batch")?, fields.whole("part")?);
-        let tokens = tokens.map(|tokens| tokens.into_iter().map(|t| token(session, t, "tokens")).collect::<Result<_, _>>());
+        let (document, batch, part) =
+            (fields.whole("document")?, fields.truth("batch")?, fields.whole("part")?);
+        let tokens = tokens
+            .map(|tokens| tokens.into_iter().map(|t| token(session, t, "tokens")).collect::<Result<_, _>>());
         let subject = match (text, tokens.transpose()?, document, batch == Some(true)) {
             (Some(text), None, None, false) => Subject::Text(text),
             (None, Some(tokens), None, false) => Subject::Tokens(tokens),
@@ -86,9 +90,10 @@ impl View {
 
 fn token(session: &Session, token: usize, name: &str) -> Result<u32, Fault> {
     let known = session.tokenizer.vocab_size();
-    u32::try_from(token).ok().filter(|&t| (t as usize) < known).ok_or_else(|| {
-        Fault::wrong(format!("{name}: expected tokens below {known}, found {token}"))
-    })
+    u32::try_from(token)
+        .ok()
+        .filter(|&t| (t as usize) < known)
+        .ok_or_else(|| Fault::wrong(format!("{name}: expected tokens below {known}, found {token}")))
 }
 
 /// A view that has been computed.
@@ -169,6 +174,8 @@ impl Look {
     /// Sees to it that gradients are there.
     pub fn grade(&mut self) {
         if !self.graded {
+            // Those of the parameters are added to.
+            self.engine.slices().1.fill(0.0);
             self.engine.backward(self.objective);
             self.graded = true;
         }
@@ -205,7 +212,11 @@ impl Look {
 
     /// How many numbers it holds in memory.
     fn size(&self) -> usize {
-        self.nodes.iter().filter(|node| !matches!(node.op, Op::Param { .. })).map(|node| 2 * node.shape.len()).sum()
+        self.nodes
+            .iter()
+            .filter(|node| !matches!(node.op, Op::Param { .. }))
+            .map(|node| 2 * node.shape.len())
+            .sum()
     }
 }
 
@@ -234,9 +245,14 @@ impl Input {
                 Subject::Text(text) => text.clone(),
                 _ => tokenizer.decode(&tokens),
             };
-            let begins = if stream { tokens.is_empty().then_some(tokenizer.stream_start()) } else { Some(tokenizer.bos()) };
+            let begins = if stream {
+                tokens.is_empty().then_some(tokenizer.stream_start())
+            } else {
+                Some(tokenizer.bos())
+            };
             let expected = if stream { tokenizer.stream_start() } else { tokenizer.bos() };
-            let all: Vec<u32> = begins.into_iter().chain(tokens).chain([view.next.unwrap_or(expected)]).collect();
+            let all: Vec<u32> =
+                begins.into_iter().chain(tokens).chain([view.next.unwrap_or(expected)]).collect();
             batch.push_document(&all, block_size);
             let cut = all.len() - 1 - batch.rows();
             return Ok(Input { batch, chance: None, text, cut, parts: 1 });
@@ -245,7 +261,10 @@ impl Input {
         let (mut chance, mut parts) = (None, 1);
         match view.subject {
             Subject::Document(i) => {
-                if i >= corpus.len() - corpus.held_back() && !corpus.is_stream() && corpus.problems().is_none() {
+                if i >= corpus.len() - corpus.held_back()
+                    && !corpus.is_stream()
+                    && corpus.problems().is_none()
+                {
                     let last = corpus.len() - corpus.held_back();
                     return Err(Fault::missing(format!("document: expected less than {last}, found {i}")));
                 }
@@ -255,7 +274,12 @@ impl Input {
             Subject::Batch(part) => {
                 session.replay.as_ref().map_err(|why| Fault::conflict(why.clone()))?;
                 let mut whole = Batch::default();
-                corpus.fill(&mut whole, view.step * config.batch_size, config.batch_size, config.block_size)?;
+                corpus.fill(
+                    &mut whole,
+                    view.step * config.batch_size,
+                    config.batch_size,
+                    config.block_size,
+                )?;
                 parts = config.parts(session.layout().len());
                 if part >= parts {
                     return Err(Fault::missing(format!("part: expected less than {parts}, found {part}")));

@@ -79,8 +79,12 @@ impl Weights {
     pub fn parted(&self, other: &Weights) -> Option<usize> {
         let places = 0..self.len().min(other.len());
         match (self, other) {
-            (Weights::F64(a), Weights::F64(b)) => places.into_iter().find(|&i| a[i].to_bits() != b[i].to_bits()),
-            (Weights::F32(a), Weights::F32(b)) => places.into_iter().find(|&i| a[i].to_bits() != b[i].to_bits()),
+            (Weights::F64(a), Weights::F64(b)) => {
+                places.into_iter().find(|&i| a[i].to_bits() != b[i].to_bits())
+            }
+            (Weights::F32(a), Weights::F32(b)) => {
+                places.into_iter().find(|&i| a[i].to_bits() != b[i].to_bits())
+            }
             _ => places.into_iter().find(|&i| self.get(i) != other.get(i)),
         }
     }

@@ -131,7 +131,13 @@ fn largest<T>(all: &[T], most: usize, size: impl Fn(&T) -> f64) -> Vec<usize> {
 fn is_products(op: Op) -> bool {
     matches!(
         op,
-        Op::Mul(..) | Op::Linear { .. } | Op::Dot(..) | Op::Scores { .. } | Op::Mix { .. } | Op::LinearOnto { .. } | Op::LinearBias { .. }
+        Op::Mul(..)
+            | Op::Linear { .. }
+            | Op::Dot(..)
+            | Op::Scores { .. }
+            | Op::Mix { .. }
+            | Op::LinearOnto { .. }
+            | Op::LinearBias { .. }
     )
 }
 
@@ -142,7 +148,9 @@ fn numbers(op: Op, operands: &[Operand], y: f64) -> String {
         Op::Param { .. } => return short(y),
         _ if operands.is_empty() => return short(y),
         op if is_products(op) => {
-            let pairs = operands.chunks_exact(2).map(|pair| format!("{} * {}", short(pair[0].value), short(pair[1].value)));
+            let pairs = operands
+                .chunks_exact(2)
+                .map(|pair| format!("{} * {}", short(pair[0].value), short(pair[1].value)));
             let rest = operands.chunks_exact(2).remainder().iter().map(|operand| short(operand.value));
             join(pairs.chain(rest).collect(), operands.len().div_ceil(2))
         }
@@ -185,7 +193,11 @@ pub fn short(x: f64) -> String {
     if (1e-3..1e4).contains(&x.abs()) {
         let digits = (3 - x.abs().log10().floor() as i32).max(0) as usize;
         let text = format!("{x:.digits$}");
-        return if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text };
+        return if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_string()
+        } else {
+            text
+        };
     }
     format!("{x:.3e}")
 }
@@ -205,7 +217,8 @@ pub fn graph(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
     fields.end()?;
     let tensors = look.engine.nodes();
     let mut grads = Grads { look: &look, kept: HashMap::new() };
-    let (mut numbers, mut places, mut edges, mut cut) = (HashMap::from([(key(root), 0)]), vec![(root, 0)], Vec::new(), 0);
+    let (mut numbers, mut places, mut edges, mut cut) =
+        (HashMap::from([(key(root), 0)]), vec![(root, 0)], Vec::new(), 0);
     let mut nodes: Vec<Json> = Vec::new();
     let mut i = 0;
     while i < places.len() {
@@ -237,7 +250,9 @@ pub fn graph(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
                 }
             };
             let flows = operand.local * why.grad;
-            edges.push(json!({"from": id, "to": i - 1, "local": number(operand.local), "flows": number(flows)}));
+            edges.push(
+                json!({"from": id, "to": i - 1, "local": number(operand.local), "flows": number(flows)}),
+            );
         }
     }
     Ok(json!({"nodes": nodes, "edges": edges, "cut": cut}))
@@ -288,7 +303,13 @@ pub fn moved(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
 }
 
 /// The gradient of a weight in the step after `step`, and the part of each document.
-fn shares(session: &Session, step: usize, name: &str, row: usize, col: usize) -> Result<(f64, Vec<Json>), Fault> {
+fn shares(
+    session: &Session,
+    step: usize,
+    name: &str,
+    row: usize,
+    col: usize,
+) -> Result<(f64, Vec<Json>), Fault> {
     let batch_size = lock(&session.state).config.batch_size;
     let (mut total, mut documents) = (0.0, Vec::new());
     let mut part = 0;
@@ -305,7 +326,11 @@ fn shares(session: &Session, step: usize, name: &str, row: usize, col: usize) ->
         let (segments, parts) = (look.batch.segments.clone(), look.parts);
         for (segment, text) in segments.iter().zip(texts) {
             // One document alone is the whole gradient; of several, each goes through by itself.
-            let own = if segments.len() == 1 { grad } else { alone(session, &mut look, step, segment, place, wide) };
+            let own = if segments.len() == 1 {
+                grad
+            } else {
+                alone(session, &mut look, step, segment, place, wide)
+            };
             documents.push((step * batch_size + segment.number, text, own));
         }
         part += 1;

@@ -78,7 +78,9 @@ fn look_equals_the_library(settings: &Json, steps: usize) {
             None => {
                 let matrix = matrices.iter().find(|m| m.name == name).unwrap();
                 let all = engine.nodes().into_iter().find_map(|node| match node.op {
-                    Op::Param { offset } if offset <= matrix.offset && matrix.offset < offset + node.shape.len() => {
+                    Op::Param { offset }
+                        if offset <= matrix.offset && matrix.offset < offset + node.shape.len() =>
+                    {
                         Some((offset, engine.grads(node.id)))
                     }
                     _ => None,
@@ -106,7 +108,10 @@ fn every_number_and_gradient_is_the_librarys() {
     look_equals_the_library(&json!({"steps": "20"}), 7);
     look_equals_the_library(&all_variants(), 5);
     look_equals_the_library(&json!({"position": "alibi", "norm_place": "post", "n_layer": "2"}), 2);
-    look_equals_the_library(&json!({"attention": "linear", "position": "sinusoidal", "tokenizer": "byte"}), 2);
+    look_equals_the_library(
+        &json!({"attention": "linear", "position": "sinusoidal", "tokenizer": "byte"}),
+        2,
+    );
     for model in ["bigram", "bigram_counts", "mlp", "rnn", "gru"] {
         look_equals_the_library(&json!({"model": model}), 3);
     }
@@ -136,9 +141,18 @@ fn each_route_is_described_and_each_example_answered() {
         }
     }
     assert_eq!(ROUTES.iter().filter(|route| route.method == "POST").count(), EXAMPLES.len());
-    let closed = studio.handle(&Request { method: "DELETE".into(), path: "/api/v1/runs/mine".into(), ..Request::default() });
+    let closed = studio.handle(&Request {
+        method: "DELETE".into(),
+        path: "/api/v1/runs/mine".into(),
+        ..Request::default()
+    });
     assert_eq!((closed.status, studio.handle(&Request::get("/api/v1/runs/mine")).status), (200, 404));
-    assert_eq!(studio.handle(&Request { method: "PUT".into(), path: "/api/v1/runs".into(), ..Request::default() }).status, 405);
+    assert_eq!(
+        studio
+            .handle(&Request { method: "PUT".into(), path: "/api/v1/runs".into(), ..Request::default() })
+            .status,
+        405
+    );
 }
 
 /// A run that was saved, opened elsewhere, and made again, in any order of steps.
@@ -149,7 +163,10 @@ fn what_is_replayed_has_the_same_bits() {
         let (root, studio) = studio();
         let session = begin(&studio, "mine", &settings, 23);
         let all: Vec<Weights> = (0..=23).map(|step| session.weights(step).unwrap()).collect();
-        assert!(all.windows(2).all(|pair| pair[0].parted(&pair[1]).is_some()), "every step changes something");
+        assert!(
+            all.windows(2).all(|pair| pair[0].parted(&pair[1]).is_some()),
+            "every step changes something"
+        );
         post(&studio, "/api/v1/runs/mine/train", &json!({"do": "stop"}));
 
         let other = again(&root);
@@ -160,7 +177,10 @@ fn what_is_replayed_has_the_same_bits() {
             assert_eq!(opened.weights(step).unwrap().parted(&all[step]), None, "step {step} of {settings}");
         }
         let replayed = post(&other, "/api/v1/runs/mine/replay", &json!({}));
-        assert_eq!((&replayed["history"]["agrees"], replayed["history"]["kept"].as_u64()), (&json!(true), Some(24)));
+        assert_eq!(
+            (&replayed["history"]["agrees"], replayed["history"]["kept"].as_u64()),
+            (&json!(true), Some(24))
+        );
         // And it goes on as if nothing had happened.
         step(&studio, "mine", 5);
         step(&other, "mine", 5);
@@ -213,7 +233,10 @@ fn a_server_that_dies_goes_on_from_its_checkpoint() {
     assert!(step > 20 && step <= 31 && summary["status"] == "training", "{step} {}", summary["status"]);
     // The page's cursor is of another life: it is told to begin anew, and gets the whole curve.
     let news = get(&second, &format!("/api/v1/runs/mine/news?since={cursor}"));
-    assert_eq!((&news["reset"], news["steps"]["step"].as_array().unwrap().len() as u64), (&json!(true), step));
+    assert_eq!(
+        (&news["reset"], news["steps"]["step"].as_array().unwrap().len() as u64),
+        (&json!(true), step)
+    );
     drive(&session);
     assert_eq!(session.summary()["status"], "done");
     let (_root, whole) = studio();
@@ -227,7 +250,12 @@ fn a_server_that_dies_goes_on_from_its_checkpoint() {
 #[test]
 fn news_are_told_once() {
     let (_root, studio) = studio();
-    begin(&studio, "mine", &json!({"steps": "50", "val_fraction": "0.1", "eval_every": "5", "eval_size": "3"}), 10);
+    begin(
+        &studio,
+        "mine",
+        &json!({"steps": "50", "val_fraction": "0.1", "eval_every": "5", "eval_size": "3"}),
+        10,
+    );
     let news = get(&studio, "/api/v1/runs/mine/news");
     assert_eq!(news["steps"]["step"], json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]));
     assert_eq!(news["validations"].as_array().unwrap().len(), 2);
@@ -254,17 +282,47 @@ fn a_mistake_is_told() {
         ("look", json!({"stepp": 1}), 400, "stepp: no such field; did you mean step?"),
         ("look", json!({"step": 3}), 404, "step: expected at most 2, found 3"),
         ("look", json!({"text": "É"}), 400, "text: expected only the 26 characters"),
-        ("look", json!({"want": [{"name": "nothing"}]}), 404, "name: expected a tensor or matrix, found \"nothing\""),
-        ("look", json!({"text": "a", "batch": true}), 400, "expected one of text, tokens, document and batch"),
+        (
+            "look",
+            json!({"want": [{"name": "nothing"}]}),
+            404,
+            "name: expected a tensor or matrix, found \"nothing\"",
+        ),
+        (
+            "look",
+            json!({"text": "a", "batch": true}),
+            400,
+            "expected one of text, tokens, document and batch",
+        ),
         ("look", json!({"tokens": [99]}), 400, "tokens: expected tokens below 27, found 99"),
         ("look", json!({"edits": [{"kind": "head", "layer": 5, "head": 0}]}), 404, "name: expected a tensor"),
-        ("look", json!({"edits": [{"kind": "head", "layer": 0, "head": 4}]}), 404, "head: expected less than 4"),
-        ("why", json!({"place": {"name": "layer0.q", "row": 9, "col": 0}}), 404, "row: expected less than 1, found 9"),
+        (
+            "look",
+            json!({"edits": [{"kind": "head", "layer": 0, "head": 4}]}),
+            404,
+            "head: expected less than 4",
+        ),
+        (
+            "why",
+            json!({"place": {"name": "layer0.q", "row": 9, "col": 0}}),
+            404,
+            "row: expected less than 1, found 9",
+        ),
         ("why", json!({}), 400, "place: expected a value, found none"),
         ("op", json!({"at": 100_000}), 404, "at: expected less than"),
         ("train", json!({"do": "dance"}), 400, "do: expected go, step, pause or stop"),
-        ("train", json!({"do": "go", "until": "1 +"}), 400, "until: expected a number, a name or (, found the end"),
-        ("break", json!({"on": {"condition": "nix > 1"}}), 404, "condition: expected a tensor or matrix, found \"nix\""),
+        (
+            "train",
+            json!({"do": "go", "until": "1 +"}),
+            400,
+            "until: expected a number, a name or (, found the end",
+        ),
+        (
+            "break",
+            json!({"on": {"condition": "nix > 1"}}),
+            404,
+            "condition: expected a tensor or matrix, found \"nix\"",
+        ),
         ("next", json!({"temperature": 0.0}), 400, "temperature: expected more than 0"),
         ("save", json!({"name": "../x"}), 409, "name: the run is saved as \"mine\" already"),
     ] {
@@ -273,11 +331,18 @@ fn a_mistake_is_told() {
     }
     for name in ["../x", "a/b", ".", "open", "mine"] {
         assert!(refused(&studio, "/api/v1/runs", &json!({"name": name})).0 >= 400, "{name}");
-        assert!(name == "mine" || refused(&studio, "/api/v1/runs/open", &json!({"name": name})).0 >= 400, "{name}");
+        assert!(
+            name == "mine" || refused(&studio, "/api/v1/runs/open", &json!({"name": name})).0 >= 400,
+            "{name}"
+        );
     }
     let (status, error) = refused(&studio, "/api/v1/runs", &json!({"preset": "shakespeare-char"}));
     assert!(status == 400 && error.contains("expected a text to learn from"), "{error}");
-    assert_eq!(get(&studio, "/api/v1/runs")["saved"].as_array().unwrap().len(), 1, "what failed left no folder");
+    assert_eq!(
+        get(&studio, "/api/v1/runs")["saved"].as_array().unwrap().len(),
+        1,
+        "what failed left no folder"
+    );
     let check = post(&studio, "/api/v1/form/check", &json!({"settings": {"n_head": "3"}}));
     assert_eq!((&check["ok"], &check["name"]), (&json!(false), &json!("n_embd")));
     assert_eq!(post(&studio, "/api/v1/form/check", &json!({}))["parameters"], 4064);

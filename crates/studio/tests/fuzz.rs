@@ -32,12 +32,23 @@ fn value() -> impl Strategy<Value = Json> {
         any::<f64>().prop_map(Json::from),
         "[a-z]{0,9}".prop_map(Json::from),
         ".{0,9}".prop_map(Json::from),
-        prop::sample::select(vec!["loss", "layer0.q", "layer1.attn_wq", "probabilities", "lens", "last", "../x", "head"]).prop_map(Json::from),
+        prop::sample::select(vec![
+            "loss",
+            "layer0.q",
+            "layer1.attn_wq",
+            "probabilities",
+            "lens",
+            "last",
+            "../x",
+            "head"
+        ])
+        .prop_map(Json::from),
     ];
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
-            prop::collection::hash_map("[a-z]{1,6}", inner, 0..4).prop_map(|fields| fields.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            prop::collection::hash_map("[a-z]{1,6}", inner, 0..4)
+                .prop_map(|fields| fields.into_iter().collect::<serde_json::Map<_, _>>().into()),
         ]
     })
 }

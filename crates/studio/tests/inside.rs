@@ -10,7 +10,12 @@ use serde_json::json;
 
 fn one() -> (tempfile::TempDir, Studio) {
     let (root, studio) = studio();
-    begin(&studio, "mine", &json!({"steps": "60", "zero_init": "false", "init_std": "0.2", "n_layer": "2"}), 12);
+    begin(
+        &studio,
+        "mine",
+        &json!({"steps": "60", "zero_init": "false", "init_std": "0.2", "n_layer": "2"}),
+        12,
+    );
     (root, studio)
 }
 
@@ -29,7 +34,9 @@ fn close(a: f64, b: f64) -> bool {
 /// Follows a number back to parameters, link by link: what each hands on is what the other has from it.
 #[test]
 fn every_link_says_the_same_from_both_ends() {
-    for settings in [json!({"zero_init": "false", "init_std": "0.2"}), all_variants(), json!({"model": "gru"})] {
+    for settings in
+        [json!({"zero_init": "false", "init_std": "0.2"}), all_variants(), json!({"model": "gru"})]
+    {
         let (_root, studio) = studio();
         begin(&studio, "mine", &settings, 3);
         let mut open = vec![json!({"name": "loss", "row": 0, "col": 0})];
@@ -45,7 +52,8 @@ fn every_link_says_the_same_from_both_ends() {
             let inputs = why["inputs"].as_array().unwrap();
             // A sum of products is the sum of its pairs.
             if why["op"] == "linear" {
-                let sum: f64 = inputs.chunks(2).map(|pair| number(&pair[0]["value"]) * number(&pair[1]["value"])).sum();
+                let sum: f64 =
+                    inputs.chunks(2).map(|pair| number(&pair[0]["value"]) * number(&pair[1]["value"])).sum();
                 assert!(close(sum, value), "{place}: {sum} {value}");
                 assert_eq!((&inputs[0]["pair"], &inputs[1]["pair"]), (&json!(1), &json!(0)));
             }
@@ -71,13 +79,20 @@ fn a_default_model_has_a_line_of_microgpt_for_nearly_everything() {
     begin(&studio, "mine", &json!({}), 1);
     let ops = ask(&studio, "ops", &json!({"text": "emma"}));
     let mut lines = std::collections::BTreeSet::new();
-    for op in ops["ops"].as_array().unwrap().iter().filter(|op| op["phase"] == "forward" && op["op"] != "param") {
+    for op in
+        ops["ops"].as_array().unwrap().iter().filter(|op| op["phase"] == "forward" && op["op"] != "param")
+    {
         let line = &op["source"]["microgpt"];
         assert!(line["line"].is_u64(), "{} {} has none", op["op"], op["label"]);
         lines.insert(line["text"].as_str().unwrap().to_string());
     }
-    for piece in ["let query = linear(&n, wq);", "losses.push(", "let weights", "x = add(&linear(&hidden, fc2), &x);"] {
-        assert!(piece == "let weights" || lines.iter().any(|line| line.contains(piece)), "{piece} of {lines:#?}");
+    for piece in
+        ["let query = linear(&n, wq);", "losses.push(", "let weights", "x = add(&linear(&hidden, fc2), &x);"]
+    {
+        assert!(
+            piece == "let weights" || lines.iter().any(|line| line.contains(piece)),
+            "{piece} of {lines:#?}"
+        );
     }
     let backward = ops["ops"].as_array().unwrap().last().unwrap();
     assert!(backward["source"]["backward"]["text"].as_str().unwrap().contains("Op::Param"), "{backward}");
@@ -89,7 +104,9 @@ fn what_if_is_what_the_changed_model_computes() {
     let plain = loss(&studio, &json!([]));
     // A head is silent where the map of what it has found is 0; so is a neuron.
     let zero = |name: &str, col: usize, rows: usize| {
-        (0..rows).map(move |row| json!({"kind": "weight", "name": name, "row": row, "col": col, "value": 0.0})).collect::<Vec<_>>()
+        (0..rows)
+            .map(move |row| json!({"kind": "weight", "name": name, "row": row, "col": col, "value": 0.0}))
+            .collect::<Vec<_>>()
     };
     let wo: Vec<Json> = (8..12).flat_map(|col| zero("layer0.attn_wo", col, 16)).collect();
     let head = loss(&studio, &json!([{"kind": "head", "layer": 0, "head": 2}]));
@@ -105,19 +122,33 @@ fn what_if_is_what_the_changed_model_computes() {
     let place = json!({"name": "layer0.stream_mid", "row": 1, "col": 4});
     let why = ask(&studio, "why", &json!({"text": "emma", "place": place}));
     let (value, grad) = (number(&why["place"]["value"]), number(&why["place"]["grad"]));
-    let at = |value: f64| loss(&studio, &json!([{"kind": "value", "name": "layer0.stream_mid", "row": 1, "col": 4, "value": value}]));
+    let at = |value: f64| {
+        loss(
+            &studio,
+            &json!([{"kind": "value", "name": "layer0.stream_mid", "row": 1, "col": 4, "value": value}]),
+        )
+    };
     assert!((at(value + 1e-5) - at(value - 1e-5) - 2e-5 * grad).abs() < 1e-11, "{grad}");
     assert_eq!(at(value), plain);
     // What is held hands no gradient back: with all of the first stream held, nothing before it matters.
-    let rows: Vec<Json> = (0..5).map(|row| json!({"kind": "value", "name": "embedded", "row": row, "value": 0.5})).collect();
-    let look = ask(&studio, "look", &json!({"text": "emma", "edits": rows, "want": [
-        {"name": "wte", "grad": true}, {"name": "embedded", "grad": true}, {"name": "layer0.attn_wv", "grad": true}]}));
-    let most = |i: usize| table(&look["windows"][i]["grads"]).iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+    let rows: Vec<Json> =
+        (0..5).map(|row| json!({"kind": "value", "name": "embedded", "row": row, "value": 0.5})).collect();
+    let look = ask(
+        &studio,
+        "look",
+        &json!({"text": "emma", "edits": rows, "want": [
+        {"name": "wte", "grad": true}, {"name": "embedded", "grad": true}, {"name": "layer0.attn_wv", "grad": true}]}),
+    );
+    let most =
+        |i: usize| table(&look["windows"][i]["grads"]).iter().fold(0.0, |most: f64, g| most.max(g.abs()));
     assert!(most(0) == 0.0 && most(1) > 0.0, "tokens have no say, but the held numbers have a gradient");
     assert!(table(&look["windows"][1]["values"]).iter().all(|&x| x == 0.5));
     // Before and after stand side by side.
     let before = ask(&studio, "look", &json!({"text": "emma", "want": [{"name": "embedded"}]}));
-    assert_eq!((&look["windows"][1]["before"], &look["before"]["loss"]), (&before["windows"][0]["values"], &before["loss"]));
+    assert_eq!(
+        (&look["windows"][1]["before"], &look["before"]["loss"]),
+        (&before["windows"][0]["values"], &before["loss"])
+    );
 }
 
 #[test]
@@ -125,7 +156,11 @@ fn the_lens_ends_in_the_probabilities() {
     for settings in [json!({"n_layer": "2"}), all_variants(), json!({"model": "rnn"})] {
         let (_root, studio) = studio();
         begin(&studio, "mine", &settings, 2);
-        let look = ask(&studio, "look", &json!({"text": "emma", "want": [{"name": "probabilities"}, {"name": "lens"}]}));
+        let look = ask(
+            &studio,
+            "look",
+            &json!({"text": "emma", "want": [{"name": "probabilities"}, {"name": "lens"}]}),
+        );
         let windows = look["windows"].as_array().unwrap();
         assert!(windows.len() >= 3, "{}", windows.len());
         let (last, all) = (table(&windows.last().unwrap()["values"]), table(&windows[0]["values"]));
@@ -159,7 +194,8 @@ fn a_step_can_be_gone_through_in_any_order() {
     let wanted = ask(&studio, "look", &view(&json!({"want": [{"name": "layer0.attn_wq", "grad": true}]})));
     let norm = table(&wanted["windows"][0]["grads"]).iter().map(|g| g * g).sum::<f64>().sqrt();
     let last = op(forward + backward - 1);
-    let found = last["gradient_norms"].as_array().unwrap().iter().find(|m| m["name"] == "layer0.attn_wq").unwrap();
+    let found =
+        last["gradient_norms"].as_array().unwrap().iter().find(|m| m["name"] == "layer0.attn_wq").unwrap();
     assert!(norm > 0.0 && number(&found["norm"]) == norm);
     // Back again, and forward by another way: the same.
     let middle = forward + backward / 2;
@@ -186,7 +222,9 @@ fn a_step_can_be_gone_through_in_any_order() {
 #[test]
 fn breakpoints_are_where_something_begins() {
     let (_root, studio) = one();
-    let stop = |at: Json, back: bool, on: Json| ask(&studio, "break", &json!({"text": "emma", "at": at, "back": back, "on": on}));
+    let stop = |at: Json, back: bool, on: Json| {
+        ask(&studio, "break", &json!({"text": "emma", "at": at, "back": back, "on": on}))
+    };
     let ops = ask(&studio, "ops", &json!({"text": "emma"}));
     let list = ops["ops"].as_array().unwrap();
     let named = list.iter().position(|op| op["name"] == "layer1.mlp_active").unwrap();
@@ -195,19 +233,32 @@ fn breakpoints_are_where_something_begins() {
     assert_eq!(stop(json!(named), false, json!({"name": "layer1.mlp_active"}))["at"], backward);
     assert_eq!(stop(json!(backward), true, json!({"name": "layer1.mlp_active"}))["at"], named);
     assert_eq!(stop(json!(named), false, json!({"phase": "backward"}))["at"], ops["forward"]);
-    assert_eq!(stop(json!(named), false, json!({"phase": "update"}))["at"], Json::Null, "a text trains nothing");
+    assert_eq!(
+        stop(json!(named), false, json!({"phase": "update"}))["at"],
+        Json::Null,
+        "a text trains nothing"
+    );
     let layer = stop(json!(0), false, json!({"layer": 1}));
-    assert_eq!((&list[layer["at"].as_u64().unwrap() as usize]["layer"], &layer["why"]), (&json!(1), &json!("layer 1")));
+    assert_eq!(
+        (&list[layer["at"].as_u64().unwrap() as usize]["layer"], &layer["why"]),
+        (&json!(1), &json!("layer 1"))
+    );
     // A condition begins to hold right after the operation that makes it true.
     let on = json!({"condition": "max(abs(grad(layer0.attn_wq))) > 0"});
     let at = stop(Json::Null, false, on.clone())["at"].as_u64().unwrap();
     let norm = |at: u64| {
         let op = ask(&studio, "op", &json!({"text": "emma", "at": at}));
-        number(&op["gradient_norms"].as_array().unwrap().iter().find(|m| m["name"] == "layer0.attn_wq").unwrap()["norm"])
+        number(
+            &op["gradient_norms"].as_array().unwrap().iter().find(|m| m["name"] == "layer0.attn_wq").unwrap()
+                ["norm"],
+        )
     };
     assert!(norm(at) > 0.0 && norm(at - 1) == 0.0);
     assert_eq!(stop(json!(at), false, on)["at"], Json::Null);
-    assert_eq!(stop(json!(0), false, json!({"condition": "any(layer0.attn_weights == 1)"}))["at"], list.iter().position(|op| op["name"] == "layer0.attn_weights").unwrap());
+    assert_eq!(
+        stop(json!(0), false, json!({"condition": "any(layer0.attn_weights == 1)"}))["at"],
+        list.iter().position(|op| op["name"] == "layer0.attn_weights").unwrap()
+    );
 }
 
 #[test]
@@ -217,17 +268,27 @@ fn what_comes_next_is_what_is_written() {
     let next = ask(&studio, "next", &settings);
     assert_eq!((next["tokens"].as_array().unwrap().len(), &next["left_out"]), (3, &json!(24)));
     let all = ask(&studio, "next", &json!({"text": "em", "temperature": 0.8, "top_k": 4}));
-    let sum = |name: &str| all["tokens"].as_array().unwrap().iter().map(|token| number(&token[name])).sum::<f64>();
+    let sum =
+        |name: &str| all["tokens"].as_array().unwrap().iter().map(|token| number(&token[name])).sum::<f64>();
     assert!((sum("plain") - 1.0).abs() < 1e-12 && (sum("probability") - 1.0).abs() < 1e-12);
     assert_eq!(all["tokens"].as_array().unwrap().iter().filter(|token| token["may"] == true).count(), 4);
     // A sample draws each token with the probability that is told of it.
-    let written = ask(&studio, "write", &json!({"text": "em", "temperature": 0.8, "top_k": 4, "seed": 5, "count": 3}));
+    let written =
+        ask(&studio, "write", &json!({"text": "em", "temperature": 0.8, "top_k": 4, "seed": 5, "count": 3}));
     for sample in written["samples"].as_array().unwrap() {
         let mut text = "em".to_string();
         for token in sample["tokens"].as_array().unwrap() {
             let next = ask(&studio, "next", &json!({"text": text, "temperature": 0.8, "top_k": 4}));
-            let told = next["tokens"].as_array().unwrap().iter().find(|other| other["token"] == token["token"]).unwrap();
-            assert!(close(number(&told["probability"]), number(&token["probability"])), "{text}: {told} {token}");
+            let told = next["tokens"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|other| other["token"] == token["token"])
+                .unwrap();
+            assert!(
+                close(number(&told["probability"]), number(&token["probability"])),
+                "{text}: {told} {token}"
+            );
             if token["name"] != "BOS" {
                 text += token["name"].as_str().unwrap();
             }
@@ -236,8 +297,14 @@ fn what_comes_next_is_what_is_written() {
     }
     // With an edit that changes nothing, by another way, the same is written.
     let same = json!([{"kind": "value", "name": "losses", "row": 0, "col": 0, "value": 1.0}]);
-    let edited = ask(&studio, "write", &json!({"text": "em", "temperature": 0.8, "top_k": 4, "seed": 5, "count": 3, "edits": same}));
-    let texts = |written: &Json| written["samples"].as_array().unwrap().iter().map(|s| s["text"].clone()).collect::<Vec<_>>();
+    let edited = ask(
+        &studio,
+        "write",
+        &json!({"text": "em", "temperature": 0.8, "top_k": 4, "seed": 5, "count": 3, "edits": same}),
+    );
+    let texts = |written: &Json| {
+        written["samples"].as_array().unwrap().iter().map(|s| s["text"].clone()).collect::<Vec<_>>()
+    };
     assert_eq!(texts(&edited), texts(&written));
     assert_eq!(ask(&studio, "next", &json!({"text": "emmaemma"}))["full"], true);
 }
@@ -246,8 +313,12 @@ fn what_comes_next_is_what_is_written() {
 fn a_stream_forgets_what_its_context_has_no_room_for() {
     let (_root, studio) = studio();
     let text = "the cat sat on the mat and the dog sat on the cat. ".repeat(20);
-    post(&studio, "/api/v1/runs", &json!({"name": "mine", "go": false, "data": {"from": "text", "text": text},
-        "settings": {"data_mode": "stream", "block_size": "10", "val_fraction": "0.2", "steps": "30", "eval_every": "10"}}));
+    post(
+        &studio,
+        "/api/v1/runs",
+        &json!({"name": "mine", "go": false, "data": {"from": "text", "text": text},
+        "settings": {"data_mode": "stream", "block_size": "10", "val_fraction": "0.2", "steps": "30", "eval_every": "10"}}),
+    );
     step(&studio, "mine", 5);
     let next = ask(&studio, "next", &json!({"text": "the cat sat on"}));
     assert_eq!(next["forgotten"], 14 - 5);
@@ -256,27 +327,59 @@ fn a_stream_forgets_what_its_context_has_no_room_for() {
     let written = ask(&studio, "write", &json!({"text": "the ", "length": 30}));
     assert_eq!(written["samples"][0]["text"].as_str().unwrap().chars().count(), 34);
     let look = ask(&studio, "look", &json!({"text": "the cat"}));
-    assert_eq!((look["tokens"][0]["name"].as_str(), look["tokens"].as_array().unwrap().len()), (Some("t"), 7));
+    assert_eq!(
+        (look["tokens"][0]["name"].as_str(), look["tokens"].as_array().unwrap().len()),
+        (Some("t"), 7)
+    );
     assert_eq!(get(&studio, "/api/v1/runs/mine/documents")["total"], Json::Null);
     // The text lies in the run's folder, so that the run can be made again.
     post(&studio, "/api/v1/runs/mine/train", &json!({"do": "stop"}));
     let other = again(&_root);
     assert_eq!(post(&other, "/api/v1/runs/open", &json!({"name": "mine"}))["history"]["replay"], true);
-    assert_eq!(other.session("mine").unwrap().weights(3).unwrap().parted(&studio.session("mine").unwrap().weights(3).unwrap()), None);
+    assert_eq!(
+        other
+            .session("mine")
+            .unwrap()
+            .weights(3)
+            .unwrap()
+            .parted(&studio.session("mine").unwrap().weights(3).unwrap()),
+        None
+    );
 }
 
 #[test]
 fn two_runs_are_compared_number_by_number() {
     let (_root, studio) = one();
-    begin(&studio, "twin", &json!({"steps": "60", "zero_init": "false", "init_std": "0.2", "n_layer": "2"}), 12);
-    begin(&studio, "other", &json!({"steps": "60", "zero_init": "false", "init_std": "0.2", "n_layer": "2", "lr": "0.02"}), 12);
+    begin(
+        &studio,
+        "twin",
+        &json!({"steps": "60", "zero_init": "false", "init_std": "0.2", "n_layer": "2"}),
+        12,
+    );
+    begin(
+        &studio,
+        "other",
+        &json!({"steps": "60", "zero_init": "false", "init_std": "0.2", "n_layer": "2", "lr": "0.02"}),
+        12,
+    );
     begin(&studio, "wide", &json!({"n_embd": "8"}), 1);
     let compare = |a: &str, b: &str, step: usize| {
-        post(&studio, "/api/v1/compare", &json!({"a": {"run": a, "step": step}, "b": {"run": b, "step": step}, "text": "emma"}))
+        post(
+            &studio,
+            "/api/v1/compare",
+            &json!({"a": {"run": a, "step": step}, "b": {"run": b, "step": step}, "text": "emma"}),
+        )
     };
     let same = compare("mine", "twin", 12);
     assert!(same["first"].is_null() && same["parted"].is_null() && same["settings"] == json!([]));
-    assert!(same["matrices"].as_array().unwrap().iter().chain(same["tensors"].as_array().unwrap()).all(|t| t["same"] == true));
+    assert!(
+        same["matrices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .chain(same["tensors"].as_array().unwrap())
+            .all(|t| t["same"] == true)
+    );
     let differ = compare("mine", "other", 12);
     assert_eq!(differ["settings"], json!([{"name": "lr", "a": "0.01", "b": "0.02"}]));
     assert_eq!((&differ["parted"]["step"], &differ["first"]["name"]), (&json!(1), &json!("wte")));
@@ -286,14 +389,23 @@ fn two_runs_are_compared_number_by_number() {
     let wide = compare("mine", "wide", 1);
     assert_eq!(wide["matrices"][0]["note"], "another shape");
     assert!(wide["matrices"].as_array().unwrap().iter().any(|m| m["note"] == "only in a"));
-    let steps = post(&studio, "/api/v1/compare", &json!({"a": {"run": "mine", "step": 3}, "b": {"run": "mine", "step": 9}, "text": "emma"}));
+    let steps = post(
+        &studio,
+        "/api/v1/compare",
+        &json!({"a": {"run": "mine", "step": 3}, "b": {"run": "mine", "step": 9}, "text": "emma"}),
+    );
     assert!(steps["parted"].is_null() && steps["first"]["label"].is_string());
 }
 
 #[test]
 fn a_weights_life_is_told_with_who_moved_it() {
     let (_root, studio) = studio();
-    let session = begin(&studio, "mine", &json!({"batch_size": "4", "zero_init": "false", "optimizer": "sgd", "momentum": "0.0"}), 9);
+    let session = begin(
+        &studio,
+        "mine",
+        &json!({"batch_size": "4", "zero_init": "false", "optimizer": "sgd", "momentum": "0.0"}),
+        9,
+    );
     let moved = ask(&studio, "moved", &json!({"name": "layer0.mlp_fc1", "row": 2, "col": 3, "most": 4}));
     let place = session.layout().find("layer0.mlp_fc1").unwrap().offset + 2 * 16 + 3;
     let path: Vec<f64> = (0..10).map(|step| session.weights(step).unwrap().get(place)).collect();
@@ -321,27 +433,42 @@ fn a_weights_life_is_told_with_who_moved_it() {
 #[test]
 fn a_graph_has_the_numbers_and_the_links() {
     let (_root, studio) = one();
-    let graph = ask(&studio, "graph", &json!({"text": "emma", "place": {"name": "layer0.q", "row": 1, "col": 2}, "depth": 2, "most": 100}));
+    let graph = ask(
+        &studio,
+        "graph",
+        &json!({"text": "emma", "place": {"name": "layer0.q", "row": 1, "col": 2}, "depth": 2, "most": 100}),
+    );
     let (nodes, edges) = (graph["nodes"].as_array().unwrap(), graph["edges"].as_array().unwrap());
-    assert_eq!((&nodes[0]["name"], nodes[1]["op"].as_str(), nodes.len()), (&json!("layer0.q"), Some("linear"), 2 + 32));
+    assert_eq!(
+        (&nodes[0]["name"], nodes[1]["op"].as_str(), nodes.len()),
+        (&json!("layer0.q"), Some("linear"), 2 + 32)
+    );
     assert_eq!(edges.len(), 1 + 32);
     for edge in edges {
         let to = &nodes[edge["to"].as_u64().unwrap() as usize];
         assert!(close(number(&edge["flows"]), number(&edge["local"]) * number(&to["grad"])));
     }
-    let cut = ask(&studio, "graph", &json!({"text": "emma", "place": {"name": "loss"}, "depth": 30, "most": 50}));
+    let cut =
+        ask(&studio, "graph", &json!({"text": "emma", "place": {"name": "loss"}, "depth": 30, "most": 50}));
     assert!(cut["nodes"].as_array().unwrap().len() == 50 && cut["cut"].as_u64().unwrap() > 0);
 }
 
 #[test]
 fn the_export_answers_what_the_page_asks() {
     let (_root, studio) = one();
-    let answer = studio.handle(&microgpt_studio::Request::post("/api/v1/runs/mine/export", &json!({"texts": ["emma"], "steps": [0, 12]})));
+    let answer = studio.handle(&microgpt_studio::Request::post(
+        "/api/v1/runs/mine/export",
+        &json!({"texts": ["emma"], "steps": [0, 12]}),
+    ));
     let html = String::from_utf8(answer.body).unwrap();
     assert!(answer.status == 200 && answer.content_type.starts_with("text/html"));
     let start = html.find("id=\"studio-data\">").unwrap() + "id=\"studio-data\">".len();
-    let data: Json = serde_json::from_str(&html[start..start + html[start..].find("</script>").unwrap()]).unwrap();
-    assert_eq!((&data["run"], &data["steps"], &data["texts"]), (&json!("mine"), &json!([0, 12]), &json!(["emma"])));
+    let data: Json =
+        serde_json::from_str(&html[start..start + html[start..].find("</script>").unwrap()]).unwrap();
+    assert_eq!(
+        (&data["run"], &data["steps"], &data["texts"]),
+        (&json!("mine"), &json!([0, 12]), &json!(["emma"]))
+    );
     let answers = data["answers"].as_object().unwrap();
     assert!(answers.len() > 10, "{}", answers.len());
     for (key, answer) in answers.iter().filter(|(key, _)| key.starts_with("POST")).take(20) {

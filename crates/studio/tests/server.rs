@@ -70,7 +70,8 @@ impl Server {
     }
 
     fn post(&self, path: &str, body: &Json) -> (u16, Json) {
-        let (status, _, body) = self.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string());
+        let (status, _, body) =
+            self.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string());
         (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
     }
 }
@@ -99,8 +100,18 @@ fn a_foreign_site_is_refused_and_the_page_is_guarded() {
     let own = format!("Origin: http://{}\r\n", server.address);
     assert_eq!(server.ask("GET", "/api/v1/runs", "", "").0, 200);
     assert_eq!(server.ask("POST", "/api/v1/condition", &(own + json_type), r#"{"condition": "1"}"#).0, 200);
-    for headers in ["Host: evil.test\r\n", "Origin: http://evil.test\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
-        for (method, path) in [("GET", "/api/v1/runs"), ("GET", "/api/v1/runs/x/events"), ("DELETE", "/api/v1/runs/x"), ("GET", "/")] {
+    for headers in [
+        "Host: evil.test\r\n",
+        "Origin: http://evil.test\r\n",
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+    ] {
+        for (method, path) in [
+            ("GET", "/api/v1/runs"),
+            ("GET", "/api/v1/runs/x/events"),
+            ("DELETE", "/api/v1/runs/x"),
+            ("GET", "/"),
+        ] {
             assert_eq!(server.ask(method, path, headers, "").0, 403, "{method} {path} {headers}");
         }
         let (status, head, _) = server.ask("POST", "/api/v1/runs", &format!("{headers}{json_type}"), "{}");
@@ -117,7 +128,12 @@ fn a_foreign_site_is_refused_and_the_page_is_guarded() {
 
     let (status, head, page) = server.ask("GET", "/", "", "");
     assert_eq!(status, 200);
-    for line in ["content-security-policy: default-src 'none'; script-src 'self';", "x-content-type-options: nosniff", "etag: \"", "x-frame-options: deny"] {
+    for line in [
+        "content-security-policy: default-src 'none'; script-src 'self';",
+        "x-content-type-options: nosniff",
+        "etag: \"",
+        "x-frame-options: deny",
+    ] {
         assert!(head.contains(line), "{line} in {head}");
     }
     assert!(!head.contains("unsafe-inline"));
@@ -153,13 +169,18 @@ fn no_path_leads_out_and_no_body_is_endless() {
         assert_eq!(server.post("/api/v1/runs", &json!({"name": name})).0, 400, "{name}");
     }
     let long = format!("{{\"condition\": \"{}\"}}", "1".repeat(9 << 20));
-    let head = format!("POST /api/v1/condition HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nConnection: close\r\n", server.address);
+    let head = format!(
+        "POST /api/v1/condition HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nConnection: close\r\n",
+        server.address
+    );
     let (status, ..) = server.raw(format!("{head}Content-Length: {}\r\n\r\n{long}", long.len()).as_bytes());
     assert!(status == 413 || status == 0, "{status}");
     // Without saying how long it is.
     let mut chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
     for _ in 0..9 {
-        chunks.extend(format!("{:x}\r\n", 1 << 20).bytes().chain(std::iter::repeat_n(b'1', 1 << 20)).chain(*b"\r\n"));
+        chunks.extend(
+            format!("{:x}\r\n", 1 << 20).bytes().chain(std::iter::repeat_n(b'1', 1 << 20)).chain(*b"\r\n"),
+        );
     }
     let (status, ..) = server.raw(&chunks);
     assert!(status == 413 || status == 0, "{status}");
@@ -171,13 +192,17 @@ fn no_path_leads_out_and_no_body_is_endless() {
 fn two_hundred_clients_and_a_slow_one_do_not_stop_a_training() {
     let server = Arc::new(Server::new());
     let steps = 400;
-    let (status, run) = server.post("/api/v1/runs", &json!({"name": "mine", "settings": {"steps": steps.to_string()}}));
+    let (status, run) =
+        server.post("/api/v1/runs", &json!({"name": "mine", "settings": {"steps": steps.to_string()}}));
     assert_eq!((status, &run["id"]), (201, &json!("mine")));
     // One sends a byte now and then, one asks for events and reads none of them.
     let mut slow = server.connect();
     slow.write_all(format!("POST /api/v1/runs/mine/look HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n", server.address).as_bytes()).unwrap();
     let mut deaf = server.connect();
-    deaf.write_all(format!("GET /api/v1/runs/mine/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).as_bytes()).unwrap();
+    deaf.write_all(
+        format!("GET /api/v1/runs/mine/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).as_bytes(),
+    )
+    .unwrap();
     let clients: Vec<_> = (0..200)
         .map(|i| {
             let server = server.clone();
@@ -185,15 +210,25 @@ fn two_hundred_clients_and_a_slow_one_do_not_stop_a_training() {
                 let (status, body) = match i % 4 {
                     0 => {
                         let mut stream = server.connect();
-                        let asked = format!("GET /api/v1/runs/mine/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+                        let asked = format!(
+                            "GET /api/v1/runs/mine/events HTTP/1.1\r\nHost: {}\r\n\r\n",
+                            server.address
+                        );
                         stream.write_all(asked.as_bytes()).unwrap();
                         let mut seen = [0; 400];
                         stream.read_exact(&mut seen).unwrap();
                         let seen = String::from_utf8_lossy(&seen).into_owned();
-                        return assert!(seen.contains("text/event-stream") && seen.contains("id: "), "{seen}");
+                        return assert!(
+                            seen.contains("text/event-stream") && seen.contains("id: "),
+                            "{seen}"
+                        );
                     }
-                    1 => server.post("/api/v1/runs/mine/look", &json!({"text": "emma", "want": [{"name": "layer0.attn_weights"}]})),
-                    2 => server.post("/api/v1/runs/mine/why", &json!({"text": "anna", "place": {"name": "loss"}})),
+                    1 => server.post(
+                        "/api/v1/runs/mine/look",
+                        &json!({"text": "emma", "want": [{"name": "layer0.attn_weights"}]}),
+                    ),
+                    2 => server
+                        .post("/api/v1/runs/mine/why", &json!({"text": "anna", "place": {"name": "loss"}})),
                     _ => server.post("/api/v1/runs/mine/next", &json!({"text": "e"})),
                 };
                 assert_eq!(status, 200, "{body}");
@@ -220,7 +255,15 @@ fn events_come_by_themselves_and_go_on_where_they_were() {
     server.post("/api/v1/runs", &json!({"name": "mine", "settings": {"steps": "60"}, "go": false}));
     let listen = |headers: &str| {
         let mut stream = server.connect();
-        stream.write_all(format!("GET /api/v1/runs/mine/events HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", server.address).as_bytes()).unwrap();
+        stream
+            .write_all(
+                format!(
+                    "GET /api/v1/runs/mine/events HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n",
+                    server.address
+                )
+                .as_bytes(),
+            )
+            .unwrap();
         std::io::BufReader::new(stream)
     };
     let mut reader = listen("");
@@ -234,7 +277,13 @@ fn events_come_by_themselves_and_go_on_where_they_were() {
                 cursor = id.trim().to_string();
             } else if let Some(data) = line.strip_prefix("data: ") {
                 let news: Json = serde_json::from_str(data).unwrap();
-                seen.extend(news["steps"]["step"].as_array().unwrap().iter().map(|step| step.as_u64().unwrap() as usize));
+                seen.extend(
+                    news["steps"]["step"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|step| step.as_u64().unwrap() as usize),
+                );
             }
         }
         cursor.clone()
@@ -261,10 +310,17 @@ fn training_stops_at_a_condition_and_waits_when_it_is_told() {
     assert_eq!(server.post("/api/v1/runs/mine/train", &until).0, 200);
     wait(|| session.summary()["status"] == "paused", "the condition holds");
     let summary = session.summary();
-    assert_eq!(summary["until"], json!({"condition": "max(abs(grad(layer0.attn_wq))) > 0.01", "held": true, "step": summary["step"]}));
+    assert_eq!(
+        summary["until"],
+        json!({"condition": "max(abs(grad(layer0.attn_wq))) > 0.01", "held": true, "step": summary["step"]})
+    );
     // The batch of that step, with the weights before it, has such a gradient; the one before has not.
     let most = |step: u64| {
-        let look = post(&server.studio, "/api/v1/runs/mine/look", &json!({"step": step, "batch": true, "want": [{"name": "layer0.attn_wq", "grad": true}]}));
+        let look = post(
+            &server.studio,
+            "/api/v1/runs/mine/look",
+            &json!({"step": step, "batch": true, "want": [{"name": "layer0.attn_wq", "grad": true}]}),
+        );
         table(&look["windows"][0]["grads"]).iter().fold(0.0, |most: f64, g| most.max(g.abs()))
     };
     let step = summary["step"].as_u64().unwrap();

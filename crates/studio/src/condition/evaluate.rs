@@ -119,7 +119,10 @@ fn two(operator: Operator, a: Value, b: Value) -> Result<Value, Error> {
         return Ok(each(b, |b| f(a, b)));
     }
     if a.shape != b.shape {
-        return Err(Error::config(format!("expected tables of one shape, found {} and {}", a.shape, b.shape)));
+        return Err(Error::config(format!(
+            "expected tables of one shape, found {} and {}",
+            a.shape, b.shape
+        )));
     }
     let numbers = a.numbers.iter().zip(&b.numbers).map(|(&a, &b)| f(a, b)).collect();
     Ok(Value { shape: a.shape, numbers })

@@ -68,7 +68,8 @@ fn tokens(text: &str) -> Vec<(usize, Token)> {
             tokens.push((start, Token::Name(chars[start..i].iter().collect())));
         } else {
             let two: String = chars[i..chars.len().min(i + 2)].iter().collect();
-            let sign = if ["<=", ">=", "==", "!=", "&&", "||"].contains(&&two[..]) { two } else { c.to_string() };
+            let sign =
+                if ["<=", ">=", "==", "!=", "&&", "||"].contains(&&two[..]) { two } else { c.to_string() };
             i += sign.chars().count();
             tokens.push((start, Token::Sign(sign)));
         }

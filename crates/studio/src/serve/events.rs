@@ -26,8 +26,14 @@ struct Listener {
 
 /// The events of a run from a cursor on. Each listener asks for itself and at its own pace: one that is slow holds up
 /// nobody, and nothing is kept for it.
-pub(super) fn body(studio: Arc<Studio>, session: Arc<Session>, stop: Arc<AtomicBool>, cursor: Option<String>) -> Body {
-    let listener = Listener { studio, session, stop, cursor, version: 0, heard: Instant::now(), ended: false };
+pub(super) fn body(
+    studio: Arc<Studio>,
+    session: Arc<Session>,
+    stop: Arc<AtomicBool>,
+    cursor: Option<String>,
+) -> Body {
+    let listener =
+        Listener { studio, session, stop, cursor, version: 0, heard: Instant::now(), ended: false };
     Body::from_stream(stream::unfold(listener, |mut listener| async move {
         if listener.ended {
             return None;

@@ -27,7 +27,8 @@ impl Guard {
                 SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
             });
         }
-        let mut hosts: Vec<String> = known.iter().map(|name| format!("{}:{port}", name.to_ascii_lowercase())).collect();
+        let mut hosts: Vec<String> =
+            known.iter().map(|name| format!("{}:{port}", name.to_ascii_lowercase())).collect();
         if port == 80 {
             hosts.extend(known.iter().map(|name| name.to_ascii_lowercase()));
         }
@@ -61,7 +62,9 @@ impl Guard {
         match site {
             None | Some(b"same-origin" | b"none") => {}
             // A link to the page may be followed from anywhere; it only shows it.
-            Some(_) if method == Method::GET && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate") => {}
+            Some(_)
+                if method == Method::GET
+                    && headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate") => {}
             Some(_) => return Err("expected a request of the studio's own page, found one of another site"),
         }
         if method == Method::POST {
@@ -130,8 +133,14 @@ mod tests {
         for site in ["cross-site", "same-site", "else"] {
             assert!(!check(&Method::GET, &[host, ("sec-fetch-site", site)]), "{site}");
             assert!(!check(&Method::GET, &[host, ("sec-fetch-site", site), ("sec-fetch-mode", "no-cors")]));
-            assert!(check(&Method::GET, &[host, ("sec-fetch-site", site), ("sec-fetch-mode", "navigate")]), "a link");
-            assert!(!check(&Method::POST, &[host, json, ("sec-fetch-site", site), ("sec-fetch-mode", "navigate")]));
+            assert!(
+                check(&Method::GET, &[host, ("sec-fetch-site", site), ("sec-fetch-mode", "navigate")]),
+                "a link"
+            );
+            assert!(!check(
+                &Method::POST,
+                &[host, json, ("sec-fetch-site", site), ("sec-fetch-mode", "navigate")]
+            ));
         }
         // What a form of any site may send without asking first.
         for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {

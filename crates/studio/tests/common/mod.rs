@@ -10,56 +10,56 @@ use serde_json::json;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-pub fn studio() -> (TempDir, Studio) {
+pub(crate) fn studio() -> (TempDir, Studio) {
     let root = tempfile::tempdir().unwrap();
     let studio = again(&root);
     (root, studio)
 }
 
 /// Another life in the same folder.
-pub fn again(root: &TempDir) -> Studio {
+pub(crate) fn again(root: &TempDir) -> Studio {
     Studio::by_hand(Shelf::new(root.path().join("runs")))
 }
 
-pub fn get(studio: &Studio, path: &str) -> Json {
+pub(crate) fn get(studio: &Studio, path: &str) -> Json {
     let response = studio.handle(&Request::get(path));
     assert_eq!(response.status, 200, "{path}: {}", String::from_utf8_lossy(&response.body));
     response.value()
 }
 
-pub fn post(studio: &Studio, path: &str, body: &Json) -> Json {
+pub(crate) fn post(studio: &Studio, path: &str, body: &Json) -> Json {
     let response = studio.handle(&Request::post(path, body));
     let ok = [200, 201].contains(&response.status);
     assert!(ok, "{path} {body}: {} {}", response.status, String::from_utf8_lossy(&response.body));
     response.value()
 }
 
-pub fn refused(studio: &Studio, path: &str, body: &Json) -> (u16, String) {
+pub(crate) fn refused(studio: &Studio, path: &str, body: &Json) -> (u16, String) {
     let response = studio.handle(&Request::post(path, body));
     (response.status, response.value()["error"].as_str().unwrap_or_default().to_string())
 }
 
 /// Begins a run and makes so many steps of it.
-pub fn begin(studio: &Studio, name: &str, settings: &Json, steps: usize) -> Arc<Session> {
+pub(crate) fn begin(studio: &Studio, name: &str, settings: &Json, steps: usize) -> Arc<Session> {
     post(studio, "/api/v1/runs", &json!({"name": name, "settings": settings, "go": false}));
     let session = studio.session(name).unwrap();
     step(studio, name, steps);
     session
 }
 
-pub fn step(studio: &Studio, name: &str, steps: usize) {
+pub(crate) fn step(studio: &Studio, name: &str, steps: usize) {
     if steps > 0 {
         post(studio, &format!("/api/v1/runs/{name}/train"), &json!({"do": "step", "steps": steps}));
         drive(&studio.session(name).unwrap());
     }
 }
 
-pub fn drive(session: &Session) {
+pub(crate) fn drive(session: &Session) {
     while session.advance(&|| 0.0) {}
 }
 
 /// A number of JSON, also where JSON has none.
-pub fn number(value: &Json) -> f64 {
+pub(crate) fn number(value: &Json) -> f64 {
     value.as_f64().unwrap_or_else(|| match value.as_str() {
         Some("Infinity") => f64::INFINITY,
         Some("-Infinity") => f64::NEG_INFINITY,
@@ -69,12 +69,12 @@ pub fn number(value: &Json) -> f64 {
 }
 
 /// The numbers of a table, row by row.
-pub fn table(value: &Json) -> Vec<f64> {
+pub(crate) fn table(value: &Json) -> Vec<f64> {
     value.as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap().iter().map(number)).collect()
 }
 
 /// Settings in which every variant is another than the default.
-pub fn all_variants() -> Json {
+pub(crate) fn all_variants() -> Json {
     json!({
         "n_layer": "2", "n_head": "4", "n_kv_head": "2", "n_embd": "16", "block_size": "12", "position": "rotary",
         "window": "5", "softcap": "4.0", "activation": "g * tanh(x)", "mlp_hidden": "24", "norm": "layernorm",
