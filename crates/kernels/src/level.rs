@@ -45,6 +45,12 @@ impl Level {
         }
     }
 
+    /// Whether it has kernels for a whole layer of a small model. The plain level of x86-64 has not: it serves machines
+    /// older than AVX2 alone, and these kernels take long to compile.
+    pub const fn fuses(self) -> bool {
+        !(cfg!(target_arch = "x86_64") && matches!(self, Level::Plain))
+    }
+
     /// Whether this machine (and this build) can run it.
     pub fn is_available(self) -> bool {
         match self {

@@ -3,7 +3,7 @@
 //! Error bounds are in ulp of the true value, over all finite arguments; the tests below hold them.
 
 use crate::vector::Vector;
-use std::f32::consts::FRAC_2_SQRT_PI;
+use std::f32::consts::{FRAC_2_SQRT_PI, LN_2};
 
 const LN2_HIGH: f32 = 0.693_359_4; // 9 bits: n * LN2_HIGH is exact for the n of exp
 const LN2_LOW: f32 = -2.121_944_4e-4;
@@ -39,12 +39,21 @@ pub(crate) fn weight<V: Vector>(x: V) -> V {
     V::if_gt(least, x, V::zero(), (V::splat(1.0) + e).scale(n))
 }
 
-/// e^x, within 2 ulp; 0 below -80, where the powers would soon be subnormal; inf above 88.72, NaN stays NaN.
+/// 2^x, within 2 ulp; 0 below -100, where the products of such powers would soon be subnormal; inf from 128 on, NaN
+/// stays NaN.
 #[inline(always)]
-pub(crate) fn power<V: Vector>(x: V) -> V {
-    let least = V::splat(-80.0);
-    let (n, e) = reduced(least.max(V::splat(90.0).min(x)));
-    V::if_gt(least, x, V::zero(), (V::splat(1.0) + e).scale(n))
+pub(crate) fn power2<V: Vector>(x: V) -> V {
+    let least = V::splat(-100.0);
+    let inside = least.max(V::splat(130.0).min(x));
+    let n = inside.round();
+    let r = inside - n;
+    // The polynomial of `reduced`, in r ln 2.
+    let q = r.fma(V::splat(0.000_154_449_66), V::splat(0.001_338_139_9));
+    let q = r.fma(q, V::splat(0.009_618_103_1));
+    let q = r.fma(q, V::splat(0.055_503_81));
+    let q = r.fma(q, V::splat(0.240_226_5));
+    let power = (r * r).fma(q, r.fma(V::splat(LN_2), V::splat(1.0)));
+    V::if_gt(least, x, V::zero(), power.scale(n))
 }
 
 /// ln x, within 3 ulp. -inf for 0, NaN for negatives and NaN.
@@ -180,6 +189,8 @@ in_place! {
     exp_in_place, exp_body, exp;
     /// `x[i] = e^x[i]` for numbers up to 0, within 2 ulp; 0 below -40.
     weight_in_place, weight_body, weight;
+    /// `x[i] = 2^x[i]`, within 2 ulp; 0 below -100, inf from 128 on, NaN stays.
+    power2_in_place, power2_body, power2;
     /// `x[i] = ln x[i]`, within 3 ulp; -inf at 0, NaN below.
     ln_in_place, ln_body, ln;
     /// `x[i] = tanh x[i]`, within 4 ulp; NaN stays.
@@ -253,6 +264,12 @@ mod tests {
     }
 
     #[test]
+    fn power2_in_ulp() {
+        check("power2", power2_in_place, f64::exp2, -100.0, 127.9, 2.0);
+        check("power2", power2_in_place, f64::exp2, -1.0, 1.0, 2.0);
+    }
+
+    #[test]
     fn tanh_sigmoid_in_ulp() {
         check("tanh", tanh_in_place, f64::tanh, -12.0, 12.0, 4.0);
         check("tanh", tanh_in_place, f64::tanh, -1e-3, 1e-3, 4.0);
@@ -284,6 +301,11 @@ mod tests {
                     "weight",
                     weight_in_place,
                     &[(-inf, 0.0), (nan, nan), (-40.1, 0.0), (-100.0, 0.0), (0.0, 1.0)],
+                ),
+                (
+                    "power2",
+                    power2_in_place,
+                    &[(-inf, 0.0), (nan, nan), (-100.1, 0.0), (128.0, inf), (3.0, 8.0)],
                 ),
                 ("ln", ln_in_place, &[(0.0, -inf), (inf, inf), (nan, nan), (-1.0, nan), (1.0, 0.0)]),
                 ("tanh", tanh_in_place, &[(-inf, -1.0), (inf, 1.0), (nan, nan), (0.0, 0.0), (50.0, 1.0)]),

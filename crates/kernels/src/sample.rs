@@ -2,6 +2,7 @@
 
 use crate::math;
 use crate::vector::Vector;
+use std::f32::consts::LOG2_E;
 
 /// The definition of [`draw`], in plain loops.
 pub fn naive(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
@@ -21,13 +22,32 @@ pub fn naive(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
     powers.iter().rposition(|&power| power > 0.0)
 }
 
-/// The place that `u`, of 0 to 1, falls on, where each is as wide as its part of softmax(logits * scale). `None` if the
-/// logits are no numbers. A place whose part is 0 is never drawn.
-pub fn draw(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
-    draw_simd(logits, scale, u)
+/// For each row that is named: the place that its `u`, of 0 to 1, falls on, where each is as wide as its part of
+/// softmax(row * scale). False if the logits of one are no numbers. A place whose part is 0 is never drawn.
+///
+/// Shapes: logits `[_, columns]`; rows, us, places of one length.
+///
+/// # Panics
+/// If the lengths differ, there is no such row, or a row has 2^32 numbers.
+pub fn draw(
+    logits: &[f32],
+    columns: usize,
+    rows: &[usize],
+    scale: f32,
+    us: &[f64],
+    places: &mut [u32],
+) -> bool {
+    let lengths = (us.len(), places.len());
+    assert!(lengths == (rows.len(), rows.len()), "draw from {} rows: us, places are {lengths:?}", rows.len());
+    assert!(u32::try_from(columns).is_ok(), "draw: rows of {columns}");
+    draw_simd(logits, columns, rows, scale, us, places)
 }
 
-simd! { fn draw_simd(logits: &[f32], scale: f32, u: f32) -> Option<usize> = draw_body; }
+simd! {
+    fn draw_simd(
+        logits: &[f32], columns: usize, rows: &[usize], scale: f32, us: &[f64], places: &mut [u32],
+    ) -> bool = draw_body;
+}
 
 /// The next logits, scaled; -inf behind the end.
 #[inline(always)]
@@ -39,16 +59,34 @@ fn read<V: Vector>(z: &[f32], scale: V) -> V {
 }
 
 #[inline(always)]
-fn draw_body<V: Vector>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
-    let found = match logits.len().div_ceil(V::LANES) {
-        1 => few::<V, 1>(logits, scale, u),
-        2 => few::<V, 2>(logits, scale, u),
-        3 => few::<V, 3>(logits, scale, u),
-        4 => few::<V, 4>(logits, scale, u),
-        _ => None,
-    };
-    if found.is_some() { found } else { many::<V>(logits, scale, u) }
+fn draw_body<V: Vector>(
+    logits: &[f32],
+    columns: usize,
+    rows: &[usize],
+    scale: f32,
+    us: &[f64],
+    places: &mut [u32],
+) -> bool {
+    let draws = rows.iter().zip(us).zip(places);
+    let registers = columns.div_ceil(V::LANES);
+    for ((&row, &u), place) in draws {
+        let (z, u) = (&logits[row * columns..(row + 1) * columns], u as f32);
+        let found = match registers {
+            1 => few::<V, 1>(z, scale, u),
+            2 => few::<V, 2>(z, scale, u),
+            3 => few::<V, 3>(z, scale, u),
+            4 => few::<V, 4>(z, scale, u),
+            _ => None,
+        };
+        match found.or_else(|| second_look(z, scale, u)) {
+            Some(found) => *place = found as u32,
+            None => return false,
+        }
+    }
+    true
 }
+
+simd! { fn second_look(logits: &[f32], scale: f32, u: f32) -> Option<usize> = many; }
 
 /// So few that registers hold them, without a branch that chance decides. `None` in all cases that need a second look:
 /// among them powers that are too large or too small, because the largest logit is not taken off.
@@ -56,7 +94,7 @@ fn draw_body<V: Vector>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
 fn few<V: Vector, const N: usize>(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
     let (mut powers, mut sums, mut total) = ([V::zero(); N], [V::zero(); N], V::zero());
     for i in 0..N {
-        powers[i] = math::power(read::<V>(&logits[i * V::LANES..], V::splat(scale)));
+        powers[i] = math::power2(read::<V>(&logits[i * V::LANES..], V::splat(scale * LOG2_E)));
         let here = powers[i].running_sum();
         sums[i] = here + total;
         total = here.last() + total;
@@ -122,6 +160,28 @@ mod tests {
     use crate::level::at_each;
     use crate::test::numbers;
 
+    fn one(logits: &[f32], scale: f32, u: f32) -> Option<usize> {
+        let mut place = [u32::MAX];
+        draw(logits, logits.len(), &[0], scale, &[f64::from(u)], &mut place).then_some(place[0] as usize)
+    }
+
+    /// Rows in any order, each with its own chance.
+    #[test]
+    fn rows_are_drawn_from_as_if_alone() {
+        at_each(|level| {
+            for v in [3, 16, 27, 70] {
+                let logits = numbers(5 * v, 1);
+                let (rows, us) = ([4, 0, 1, 1, 3], [0.5, 0.1, 0.9, 0.3, 0.7]);
+                let mut places = [0; 5];
+                assert!(draw(&logits, v, &rows, 3.0, &us, &mut places));
+                for i in 0..5 {
+                    let wanted = one(&logits[rows[i] * v..][..v], 3.0, us[i] as f32).unwrap();
+                    assert_eq!(places[i] as usize, wanted, "{level:?} {v}");
+                }
+            }
+        });
+    }
+
     #[test]
     fn a_draw_is_its_definition() {
         at_each(|level| {
@@ -130,11 +190,11 @@ mod tests {
                 let (mut differ, n) = (0, 2000);
                 for i in 0..n {
                     let u = i as f32 / n as f32;
-                    let (found, wanted) = (draw(&logits, 2.0, u).unwrap(), naive(&logits, 2.0, u).unwrap());
+                    let (found, wanted) = (one(&logits, 2.0, u).unwrap(), naive(&logits, 2.0, u).unwrap());
                     differ += usize::from(found != wanted); // u on a border, where rounding decides
                 }
                 assert!(differ <= 2, "{level:?} {v}: {differ} of {n} draws differ");
-                assert!(draw(&logits, 2.0, 1.0).unwrap() < v);
+                assert!(one(&logits, 2.0, 1.0).unwrap() < v);
             }
         });
     }
@@ -146,18 +206,18 @@ mod tests {
             let mut logits = vec![none; 50];
             logits[3] = 1.0;
             for u in [0.0, 0.5, 1.0] {
-                assert_eq!(draw(&logits, 1.0, u), Some(3), "{level:?}");
+                assert_eq!(one(&logits, 1.0, u), Some(3), "{level:?}");
             }
             // Too large, or too small, to be taken to the power as they are.
             for z in [200.0, -200.0] {
                 let logits = [z - 1.0, z, z - 500.0];
                 for (u, wanted) in [(0.0, 0), (0.26, 0), (0.28, 1), (1.0, 1)] {
-                    assert_eq!(draw(&logits, 1.0, u), Some(wanted), "{level:?} {z} {u}");
+                    assert_eq!(one(&logits, 1.0, u), Some(wanted), "{level:?} {z} {u}");
                 }
             }
-            assert_eq!(draw(&[0.0, f32::NAN, 0.0], 1.0, 0.5), None, "{level:?}");
-            assert_eq!(draw(&[none, none], 1.0, 0.5), None, "{level:?}");
-            assert_eq!(draw(&[], 1.0, 0.5), None, "{level:?}");
+            assert_eq!(one(&[0.0, f32::NAN, 0.0], 1.0, 0.5), None, "{level:?}");
+            assert_eq!(one(&[none, none], 1.0, 0.5), None, "{level:?}");
+            assert_eq!(one(&[], 1.0, 0.5), None, "{level:?}");
         });
     }
 }

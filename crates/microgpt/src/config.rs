@@ -448,7 +448,8 @@ impl Config {
     /// it: some milliseconds.
     pub fn parts(&self, num_params: usize) -> usize {
         if self.micro_batches > 0 {
-            return self.micro_batches;
+            // More parts than documents would only be empty ones, which cost as much to sum.
+            return self.micro_batches.min(self.batch_size.next_power_of_two());
         }
         let rows = self.batch_size.saturating_mul(self.block_size);
         let worth = (rows / PART_ROWS).min(rows.saturating_mul(num_params) / PART_WORK).min(self.batch_size);

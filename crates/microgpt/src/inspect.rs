@@ -279,6 +279,7 @@ impl Look<'_> {
             Op::DynamicTanh { .. } => ("gain * tanh(alpha * x) + bias, in one piece", vec![]),
             Op::Embed { .. } => ("token and position, normed, in one piece", vec![]),
             Op::Layer { .. } => ("a layer, in one piece", vec![]),
+            Op::Model { .. } => ("the whole model, in one piece", vec![]),
             Op::CrossEntropy(_) => ("mean of -ln(softmax(x)[target]), in one piece", vec![]),
         }
     }

@@ -339,6 +339,27 @@ pub enum Op {
         /// Which memory is that of its keys; that of its values is the next.
         slot: u32,
     },
+    /// Composite: [`crate::model::gpt::Gpt::forward`], the whole model (decoding).
+    Model {
+        /// Where the tables of tokens and positions stand in the flat slice, and the matrix from a row to logits.
+        tables: [u32; 3],
+        /// How many positions there are.
+        positions: u32,
+        /// Where the first layer's matrices stand, those of each as in [`Op::Layer`], one layer after the other.
+        layers_at: u32,
+        /// How many layers there are.
+        layers: u32,
+        /// V.
+        outputs: u32,
+        /// C.
+        channels: u32,
+        /// Numbers inside the MLP.
+        hidden: u32,
+        /// H.
+        heads: u32,
+        /// The MLP's function.
+        f: Activation,
+    },
 }
 
 /// What a tensor is called, so that it can be asked for: `layer0.attn_weights`.

@@ -127,18 +127,7 @@ impl Rng {
     /// # Panics
     /// If there are no weights.
     pub fn choice(&mut self, weights: &[f64]) -> usize {
-        assert!(!weights.is_empty(), "choice: expected at least one weight");
-        // Two passes of the same sum instead of a list of the partial sums: the same bits, no memory.
-        let total: f64 = weights[1..].iter().fold(weights[0], |sum, w| sum + w);
-        let u = self.random() * total;
-        let mut sum = weights[0];
-        for i in 1..weights.len() {
-            if u < sum {
-                return i - 1;
-            }
-            sum += weights[i];
-        }
-        weights.len() - 1
+        choice(weights, self.random())
     }
 
     /// What to save in order to go on later as if nothing had happened.
@@ -162,6 +151,25 @@ impl Rng {
         }
         Ok(Rng { state: words, next: state.next, spare: state.spare })
     }
+}
+
+/// [`Rng::choice`] by `random`, a number of at least 0 and less than 1.
+///
+/// # Panics
+/// If there are no weights.
+pub fn choice(weights: &[f64], random: f64) -> usize {
+    assert!(!weights.is_empty(), "choice: expected at least one weight");
+    // Two passes of the same sum instead of a list of the partial sums: the same bits, no memory.
+    let total: f64 = weights[1..].iter().fold(weights[0], |sum, w| sum + w);
+    let u = random * total;
+    let mut sum = weights[0];
+    for i in 1..weights.len() {
+        if u < sum {
+            return i - 1;
+        }
+        sum += weights[i];
+    }
+    weights.len() - 1
 }
 
 /// Random bits that belong to `seed` and `number`: number `number` of a list that is never made.

@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::error::Error;
 use crate::model::Model;
 use crate::real::{Real, pow};
-use crate::rng::Rng;
+use crate::rng::{Rng, choice};
 use crate::tensor::{Id, Learner};
 use crate::token::Tokenizer;
 
@@ -17,6 +17,25 @@ pub struct Sampler {
     /// Samples in the making, when there are several at once.
     lanes: Vec<Lane>,
     order: Vec<usize>,
+    draws: Draws,
+}
+
+/// Tokens to be drawn, each after a row of the logits and by a number of chance.
+#[derive(Debug, Default)]
+struct Draws {
+    rows: Vec<usize>,
+    us: Vec<f64>,
+    tokens: Vec<u32>,
+}
+
+impl Draws {
+    fn clear(&mut self) {
+        (self.rows.clear(), self.us.clear(), self.tokens.clear());
+    }
+
+    fn push(&mut self, row: usize, u: f64) {
+        (self.rows.push(row), self.us.push(u), self.tokens.push(0));
+    }
 }
 
 /// A sample in the making.
@@ -68,7 +87,10 @@ impl Sampler {
         let mut past = 0;
         while past < model.block_size() {
             let logits = self.forward(engine, model, &tokens[past..], past);
-            let token = self.draw(engine, logits, tokens.len() - past - 1, temperature, rng)?;
+            self.draws.clear();
+            self.draws.push(tokens.len() - past - 1, rng.random());
+            self.draw(engine, logits, temperature)?;
+            let token = self.draws.tokens[0];
             past = tokens.len();
             tokens.push(token);
             if token == tokenizer.bos() {
@@ -114,26 +136,23 @@ impl Sampler {
         order.extend(0..lanes.len());
         lanes[..active].iter_mut().enumerate().for_each(|(i, lane)| begin(lane, i));
         let mut result = Ok(());
-        while active > 0 && result.is_ok() {
+        while active > 0 {
             self.batch.clear();
             self.batch.decoding = true;
+            self.draws.clear();
             for lane in order[..active].iter().map(|&i| &lanes[i]) {
                 self.batch.push_segment(&lane.tokens[lane.past..], lane.past, lane.memory);
+                self.draws.push(self.batch.rows() - 1, rng.random());
             }
             engine.begin(&self.batch);
             let logits = model.forward(engine, &self.batch).id();
-            let (mut row, mut i) = (0, 0);
-            let in_the_making = active;
-            for _ in 0..in_the_making {
+            result = self.draw(engine, logits, temperature);
+            if result.is_err() {
+                break;
+            }
+            let mut i = 0;
+            for &token in &self.draws.tokens {
                 let lane = &mut lanes[order[i]];
-                row += lane.tokens.len() - lane.past;
-                let token = match self.draw(engine, logits, row - 1, temperature, rng) {
-                    Ok(token) => token,
-                    Err(error) => {
-                        result = Err(error);
-                        break;
-                    }
-                };
                 lane.past = lane.tokens.len();
                 lane.tokens.push(token);
                 if token != tokenizer.bos() && lane.past < model.block_size() {
@@ -170,26 +189,23 @@ impl Sampler {
         model.forward(engine, &self.batch).id()
     }
 
-    /// A token after `row`, by chance.
-    fn draw<R: Real>(
-        &mut self,
-        engine: &dyn Learner<R>,
-        logits: Id,
-        row: usize,
-        temperature: f64,
-        rng: &mut Rng,
-    ) -> Result<u32, Error> {
+    /// The tokens of `draws`.
+    fn draw<R: Real>(&mut self, engine: &dyn Learner<R>, logits: Id, temperature: f64) -> Result<(), Error> {
         let lost = || Error::diverged("sample: expected probabilities, found numbers that are none");
+        let Draws { rows, us, tokens } = &mut self.draws;
         if engine.draws() {
-            return engine.draw(logits, row, temperature, rng.random()).ok_or_else(lost);
+            return if engine.draw(logits, rows, temperature, us, tokens) { Ok(()) } else { Err(lost()) };
         }
-        self.probs.clear();
-        engine.read_row(logits, row, &mut self.probs);
-        softmax(&mut self.probs, temperature);
-        if !self.probs.iter().all(|p| p.is_finite()) {
-            return Err(lost());
+        for ((&row, &u), token) in rows.iter().zip(us.iter()).zip(tokens) {
+            self.probs.clear();
+            engine.read_row(logits, row, &mut self.probs);
+            softmax(&mut self.probs, temperature);
+            if !self.probs.iter().all(|p| p.is_finite()) {
+                return Err(lost());
+            }
+            *token = choice(&self.probs, u) as u32;
         }
-        Ok(rng.choice(&self.probs) as u32)
+        Ok(())
     }
 
     /// `count` tokens that follow `prompt` in a stream, which has no end and no BOS.
@@ -267,4 +283,81 @@ pub fn softmax(z: &mut [f64], temperature: f64) {
     z.iter_mut().for_each(|z| *z = (*z - max).exp());
     let inverse = pow(z.iter().fold(0.0, |sum, e| sum + e), -1.0);
     z.iter_mut().for_each(|e| *e *= inverse);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, corpus::Corpus, documents::Documents, engine::Precision, train::Trainer};
+
+    /// Several at once, by what is promised of their draws: every round takes one number for each sample in the
+    /// making, in the order of their numbers, and a sample that is complete makes room for the next. So each is the
+    /// sample that `sample` gives with the numbers that fell to it.
+    fn check<R: Precision>(config: Config) {
+        let names = Documents::from_lines("emma\nolivia\nava\nisabella\nsophia\nmaximilian".into()).unwrap();
+        let corpus = Corpus::new(names);
+        let block_size = config.block_size;
+        let config = Config { init_std: 0.3, zero_init: false, ..config };
+        let mut trainer = Trainer::<R>::new(config, corpus.tokenizer.vocab_size(), &mut Rng::new(1)).unwrap();
+        let (engine, model, tokenizer) = (&mut *trainer.engine, &trainer.model, &corpus.tokenizer);
+        for (at_once, count, prompt) in [(1, 3, &[][..]), (5, 40, &[]), (19, 40, &[2, 0]), (64, 10, &[])] {
+            let mut sampler = Sampler::with_lanes(engine, model, at_once);
+            let mut found: Vec<Vec<u32>> = vec![Vec::new(); count];
+            let done = |i: usize, tokens: &[u32]| found[i] = tokens.to_vec();
+            let (mut rng, mut again) = (Rng::new(7), Rng::new(7));
+            sampler.sample_many(engine, model, tokenizer, prompt, 0.8, count, &mut rng, done).unwrap();
+
+            // Who is in the making, and how many tokens it has: which number of chance falls to whom.
+            let mut us = vec![Vec::new(); count];
+            let mut on: Vec<usize> = (0..at_once.min(count)).collect();
+            let mut next = on.len();
+            while !on.is_empty() {
+                on.iter().for_each(|&i| us[i].push(again.random()));
+                let complete = on.iter().filter(|&&i| us[i].len() == found[i].len()).count();
+                on.retain(|&i| us[i].len() < found[i].len());
+                let more = complete.min(count - next);
+                on.extend(next..next + more);
+                next += more;
+            }
+            assert_eq!(rng, again, "as many numbers of chance as tokens");
+            for i in 0..count {
+                let wanted = one(engine, model, tokenizer, prompt, &us[i]);
+                assert_eq!(found[i], wanted, "{at_once} at once, sample {i}");
+                let full = prompt.len() + found[i].len() == block_size;
+                assert!(full || found[i].last() == Some(&tokenizer.bos()), "sample {i} is complete");
+            }
+        }
+    }
+
+    /// The sample that these numbers of chance give, one token after the other.
+    fn one<R: Real>(
+        engine: &mut dyn Learner<R>,
+        model: &Model,
+        tokenizer: &Tokenizer,
+        prompt: &[u32],
+        us: &[f64],
+    ) -> Vec<u32> {
+        let mut sampler = Sampler::new(engine, model);
+        let mut tokens = [&[tokenizer.bos()], prompt].concat();
+        let mut past = 0;
+        for &u in us {
+            let logits = sampler.forward(engine, model, &tokens[past..], past);
+            sampler.draws.clear();
+            sampler.draws.push(tokens.len() - past - 1, u);
+            sampler.draw(engine, logits, 0.8).unwrap();
+            past = tokens.len();
+            tokens.push(sampler.draws.tokens[0]);
+        }
+        tokens.split_off(1 + prompt.len())
+    }
+
+    #[test]
+    fn several_at_once_are_the_samples_that_one_at_a_time_gives() {
+        check::<f64>(Config { block_size: 6, n_embd: 4, n_head: 2, ..Config::default() });
+        for (block_size, n_layer, n_embd, n_head) in
+            [(16, 1, 16, 4), (9, 2, 32, 8), (16, 1, 16, 2), (20, 1, 15, 3)]
+        {
+            check::<f32>(Config { block_size, n_layer, n_embd, n_head, ..Config::default() });
+        }
+    }
 }

@@ -54,10 +54,10 @@ pub trait Engine {
         false
     }
 
-    /// The column that `u`, of 0 to 1, falls on, where each is as wide as its part of softmax(row / temperature). None
-    /// if the row holds no numbers.
-    fn draw(&self, _tensor: Id, _row: usize, _temperature: f64, _u: f64) -> Option<u32> {
-        None
+    /// For each of these rows: the column that its `u`, of 0 to 1, falls on, where each is as wide as its part of
+    /// softmax(row / temperature). False if a row holds no numbers.
+    fn draw(&self, _tensor: Id, _rows: &[usize], _temperature: f64, _us: &[f64], _found: &mut [u32]) -> bool {
+        false
     }
 
     /// Appends the numbers of a tensor's row to `out`.
@@ -154,6 +154,16 @@ impl<'e> Tensor<'e> {
     #[track_caller]
     fn op(self, op: Op, rows: usize, cols: usize) -> Tensor<'e> {
         Tensor::eval(self.engine, op, Shape { rows, cols })
+    }
+
+    /// What needs no tensors but parameters: the shortcut if the engine has one, else the definition.
+    pub(crate) fn from_params(
+        engine: &'e dyn Engine,
+        op: Op,
+        shape: Shape,
+        definition: impl FnOnce() -> Tensor<'e>,
+    ) -> Tensor<'e> {
+        if engine.fuses(&op) { Tensor { engine, id: engine.eval(op, shape), shape } } else { definition() }
     }
 
     /// The shortcut if the engine has one, else the definition.

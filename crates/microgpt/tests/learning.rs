@@ -96,8 +96,14 @@ fn counts_are_how_often_each_pair_was_seen() {
     let sum = 2.0 * surprise(10.0, 10.0) + surprise(5.0, 5.0) + 4.0 * surprise(5.0, 10.0);
     // Whatever is said of learning: there is none.
     for micro_batches in [1, 2] {
-        let config =
-            Config { model: Family::BigramCounts, micro_batches, lr: 0.3, weight_decay: 0.1, ..relu(9) };
+        let config = Config {
+            model: Family::BigramCounts,
+            micro_batches,
+            batch_size: 2,
+            lr: 0.3,
+            weight_decay: 0.1,
+            ..relu(9)
+        };
         for (counts, loss) in [counts::<f64>(&config), counts::<f32>(&config)] {
             assert_eq!(counts, expected);
             assert!((loss - sum / 7.0).abs() < 1e-6, "{loss}, expected {}", sum / 7.0);

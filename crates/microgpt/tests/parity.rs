@@ -289,3 +289,54 @@ fn all_columns_hand_their_gradient_on() {
         }
     }
 }
+
+/// Token by token, of several documents side by side, each where it is: the logits of the whole pass.
+#[test]
+fn decoding_agrees_too() {
+    let _turn = LEVEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for (n_layer, n_head, n_embd, block_size, vocab_size) in
+        [(1, 4, 16, 16, 27), (3, 4, 16, 7, 5), (2, 8, 32, 20, 33), (1, 2, 16, 16, 27), (1, 3, 15, 9, 11)]
+    {
+        let config = Config {
+            n_layer,
+            n_head,
+            n_embd,
+            block_size,
+            init_std: 0.2,
+            zero_init: false,
+            ..Config::default()
+        };
+        let mut rng = Rng::new(5);
+        let model = Model::new(&config, vocab_size);
+        let lengths = [block_size, 1, block_size / 2, 3];
+        let whole = batch_of(&lengths, vocab_size, &mut rng);
+        let params: Vec<f32> = model.layout.init(&mut rng).unwrap();
+        let mut exact = Scalar::new(params.iter().map(|&p| f64::from(p)).collect());
+        exact.begin(&whole);
+        let logits = model.forward(&exact, &whole).id();
+        for &level in &level::available() {
+            level::set(level);
+            for mut engine in [Fast::new(params.clone()), Fast::without_shortcuts(params.clone())] {
+                engine.reserve_memory(model.memory_slots(), lengths.len() * block_size, n_embd);
+                for past in 0..block_size {
+                    let mut batch = Batch { decoding: true, ..Batch::default() };
+                    let on: Vec<usize> = (0..lengths.len()).filter(|&i| past < lengths[i]).collect();
+                    for &i in &on {
+                        let token = whole.tokens[whole.segments[i].start + past];
+                        batch.push_segment(&[token], past, i * block_size);
+                    }
+                    engine.begin(&batch);
+                    let found = model.forward(&engine, &batch).id();
+                    for (row, &i) in on.iter().enumerate() {
+                        let (mut a, mut b) = (Vec::new(), Vec::new());
+                        engine.read_row(found, row, &mut a);
+                        exact.read_row(logits, whole.segments[i].start + past, &mut b);
+                        let error = distance(&a, &b, 0.0);
+                        assert!(error < 1e-5, "{level:?} {config:?}: document {i} at {past}: {error:e}");
+                    }
+                }
+            }
+        }
+    }
+    level::set(level::Level::best());
+}

@@ -74,7 +74,7 @@ function fields(lists, root) {
   const showText = () => { text.hidden = data.value !== "text"; };
   preset.addEventListener("change", () => choosePreset());
   data.addEventListener("change", showText);
-  find.addEventListener("input", filter);
+  for (const name of ["input", "change"]) find.addEventListener(name, filter);
   only.addEventListener("change", filter);
 
   const box = el("form", {},

@@ -75,6 +75,8 @@ function mount(root) {
     const body = view();
     const key = `${entry.run.id} ${JSON.stringify(body)}`;
     try {
+      // Both at once: the operation, and the list if it may be another.
+      const one = ops.length > 0 ? ask(pathOf("op"), { ...body, at: at() }) : null;
       if (key !== listed) {
         const answer = await kept(pathOf("ops"), { ...body, from: 0, count: 4000 });
         if (key !== `${entry.run.id} ${JSON.stringify(view())}`) return;
@@ -85,11 +87,11 @@ function mount(root) {
       }
       const now = at();
       mark(now);
-      const answer = await ask(pathOf("op"), { ...body, at: now });
+      graph.update(body);
+      const answer = await (one ?? ask(pathOf("op"), { ...body, at: now }));
       if (answer === undefined) return;
       put(problem);
-      show(answer, now);
-      graph.update(body);
+      show(answer, answer.at);
     } catch (error) {
       listed = "";
       put(problem, error.message);
@@ -114,7 +116,7 @@ function mount(root) {
     const row = list.querySelector(`[data-at="${now}"]`);
     if (row) {
       row.classList.add("on");
-      const top = row.offsetTop - list.offsetTop;
+      const top = row.offsetTop;
       if (top < list.scrollTop + 40 || top > list.scrollTop + list.clientHeight - 60) list.scrollTop = top - list.clientHeight / 2;
     }
     slider.value = now;

@@ -56,7 +56,7 @@ export function sourceView() {
       lit = box.children[line - 1] ?? null;
       if (!lit) return;
       lit.classList.add("lit");
-      const [top, height] = [lit.offsetTop - box.offsetTop, box.clientHeight];
+      const [top, height] = [lit.offsetTop, box.clientHeight];
       if (top < box.scrollTop + 30 || top > box.scrollTop + height - 50) box.scrollTop = top - height / 2;
     },
   };

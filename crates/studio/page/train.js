@@ -101,7 +101,10 @@ function tellSamples(node, { samples }) {
 
 // A row for each matrix, kept and only changed: name, gradient's length, what an update is beside the matrix.
 function tellMatrices(node, measures) {
-  if (!measures) return put(node, el("p.soft", {}, "After the first step."));
+  if (!measures) {
+    node.dataset.key = "";
+    return put(node, el("p.soft", {}, "After the first step."));
+  }
   const key = measures.matrices.map((m) => m.name).join();
   if (node.dataset.key !== key) {
     node.dataset.key = key;

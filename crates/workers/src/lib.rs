@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use microgpt::{Config, batch::Batch, rng::Rng, train::Trainer};
-//! let config = Config { micro_batches: 2, ..Config::default() };
+//! let config = Config { micro_batches: 2, batch_size: 2, ..Config::default() };
 //! let mut trainer = Trainer::<f64>::new(config, 27, &mut Rng::new(1))?;
 //! let mut batch = Batch::default();
 //! for name in [[26, 4, 12, 12, 0, 26], [26, 0, 13, 13, 0, 26]] {

@@ -54,6 +54,7 @@ fn compare<R: Precision>(shapes: &[(usize, usize, usize)], parts: &[usize]) {
                 n_head,
                 n_embd,
                 micro_batches,
+                batch_size: 16,
                 zero_init: false,
                 init_std: 0.1,
                 ..Config::default()
@@ -84,7 +85,8 @@ fn the_scalar_engines_bits_are_those_of_one_worker() {
 fn an_ancestors_bits_are_those_of_one_worker() {
     let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
     for &model in Family::ALL {
-        let config = Config { model, micro_batches: 4, block_size: 16, steps: 7, ..Config::default() };
+        let config =
+            Config { model, micro_batches: 4, batch_size: 16, block_size: 16, steps: 7, ..Config::default() };
         let one = trained::<f32>(&config, 1, ragged, false);
         assert!(one == trained::<f32>(&config, 2, ragged, false), "{model}");
         assert!(one == trained::<f32>(&config, 4, ragged, true), "{model}");
@@ -95,7 +97,7 @@ fn an_ancestors_bits_are_those_of_one_worker() {
 #[test]
 fn dropout_is_that_of_one_worker() {
     let config = Config { dropout: 0.3, init_std: 0.1, zero_init: false, steps: 7, ..Config::default() };
-    let config = Config { block_size: 16, micro_batches: 4, ..config };
+    let config = Config { block_size: 16, micro_batches: 4, batch_size: 16, ..config };
     let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7], &[1], &[2; 16]];
     let one = trained::<f32>(&config, 1, ragged, false);
     assert!(one != trained::<f32>(&Config { dropout: 0.0, ..config.clone() }, 1, ragged, false));
@@ -103,7 +105,8 @@ fn dropout_is_that_of_one_worker() {
     assert!(one == trained::<f32>(&config, 4, ragged, true));
     // Cut or not, the same numbers fall out: the losses are the same but for rounding.
     let losses = |micro_batches: usize| {
-        let bits = trained::<f64>(&Config { micro_batches, ..config.clone() }, 1, ragged, false);
+        let bits =
+            trained::<f64>(&Config { micro_batches, batch_size: 16, ..config.clone() }, 1, ragged, false);
         bits[..7].iter().map(|&bits| f64::from_bits(bits)).collect::<Vec<f64>>()
     };
     for (whole, parts) in losses(1).iter().zip(losses(4)) {
@@ -122,6 +125,7 @@ fn the_bits_of_every_optimiser_are_those_of_one_worker() {
             ema: 0.9,
             n_layer: 2,
             micro_batches: 8,
+            batch_size: 16,
             zero_init: false,
             init_std: 0.1,
             block_size: 16,
@@ -146,8 +150,9 @@ fn the_bits_of_every_optimiser_are_those_of_one_worker() {
 fn the_parts_of_a_batch_are_the_batch() {
     let config = Config { block_size: 16, steps: 7, zero_init: false, ..Config::default() };
     let ragged: &[&[usize]] = &[&[9, 1, 1, 4, 16, 2, 1], &[3, 3], &[7]];
-    let whole = trained::<f64>(&Config { micro_batches: 1, ..config.clone() }, 1, ragged, false);
-    let parts = trained::<f64>(&Config { micro_batches: 8, ..config }, 1, ragged, false);
+    let whole =
+        trained::<f64>(&Config { micro_batches: 1, batch_size: 16, ..config.clone() }, 1, ragged, false);
+    let parts = trained::<f64>(&Config { micro_batches: 8, batch_size: 16, ..config }, 1, ragged, false);
     for (whole, parts) in whole.into_iter().zip(parts).take(7) {
         let (whole, parts) = (f64::from_bits(whole), f64::from_bits(parts));
         assert!((whole - parts).abs() < 1e-9 * whole, "{whole} {parts}");
@@ -155,7 +160,7 @@ fn the_parts_of_a_batch_are_the_batch() {
 }
 
 fn shared(workers: usize) -> (Trainer<f32>, Batch) {
-    let config = Config { micro_batches: 4, ..Config::default() };
+    let config = Config { micro_batches: 4, batch_size: 16, ..Config::default() };
     let mut trainer = Trainer::new(config, 11, &mut Rng::new(1)).unwrap();
     share(&mut trainer, workers).unwrap();
     (trainer, batch_of(&[5; 8], 11, &mut Rng::new(2)))

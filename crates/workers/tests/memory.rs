@@ -14,7 +14,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 #[test]
 fn a_step_allocates_nothing_once_warm() {
     for (micro_batches, workers) in [(1, 1), (4, 1), (4, 2), (4, 4)] {
-        let config = Config { micro_batches, n_embd: 32, block_size: 40, ..Config::default() };
+        let config =
+            Config { micro_batches, batch_size: 16, n_embd: 32, block_size: 40, ..Config::default() };
         let mut trainer = Trainer::<f32>::new(config, 11, &mut Rng::new(1)).unwrap();
         microgpt_workers::share(&mut trainer, workers).unwrap();
         let mut rng = Rng::new(2);

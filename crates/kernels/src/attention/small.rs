@@ -10,7 +10,7 @@ use crate::math;
 use crate::vector::Vector;
 
 /// More, and scores once per head and pair (`tiled`) are cheaper than once per lane.
-pub(super) const MOST_KEYS: usize = 16;
+pub(crate) const MOST_KEYS: usize = 16;
 
 simd! {
     pub(crate) fn forward(out: &mut [f32], saved: &mut [f32], x: &Inputs<'_>, s: Segment) = forward_sizes;

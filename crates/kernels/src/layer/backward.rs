@@ -12,7 +12,7 @@ simd! {
     pub(super) fn run(
         layer: &Layer, dx: &mut [f32], accumulate: bool, dweights: &mut [f32], dout: &[f32], weights: &[f32],
         kept: &[f32], segments: &[Segment], scratch: &mut [f32],
-    ) = widths;
+    ) = widths, fused;
 }
 
 #[inline(always)]

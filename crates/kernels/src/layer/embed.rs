@@ -50,8 +50,8 @@ pub mod naive {
 
 /// Whether the kernel serves rows of `c` numbers: one or two registers.
 pub fn fits(c: usize) -> bool {
-    let lanes = level::current().lanes();
-    c == lanes || c == 2 * lanes
+    let (level, lanes) = (level::current(), level::current().lanes());
+    level.fuses() && (c == lanes || c == 2 * lanes)
 }
 
 /// `y[t] = norm(what[tokens[t]] + place[places[t]])`; keeps 1 / rms.
@@ -87,7 +87,7 @@ fn inside(rows: &[u32], c: usize, len: usize) {
 simd! {
     fn forward_simd(
         y: &mut [f32], inverse: &mut [f32], what: &[f32], place: &[f32], tokens: &[u32], places: &[u32],
-    ) = forward_widths;
+    ) = forward_widths, fused;
 }
 
 #[inline(always)]
@@ -162,7 +162,7 @@ pub fn backward(
 simd! {
     fn backward_simd(
         grads: &mut [f32], starts: [usize; 2], dy: &[f32], y: &[f32], inverse: &[f32], tokens: &[u32], places: &[u32],
-    ) = backward_widths;
+    ) = backward_widths, fused;
 }
 
 #[inline(always)]

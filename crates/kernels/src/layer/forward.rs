@@ -13,7 +13,7 @@ simd! {
     pub(super) fn run(
         layer: &Layer, out: &mut [f32], kept: &mut [f32], x: &[f32], packed: &[f32], segments: &[Segment],
         memory: Option<Memory<'_>>,
-    ) = widths;
+    ) = widths, fused;
 }
 
 simd! {

@@ -46,7 +46,7 @@ pub fn pack(head: &Head, packed: &mut [f32], weights: &[f32]) {
     pack_simd(packed, weights, head.channels, head.columns())
 }
 
-simd! { fn pack_simd(packed: &mut [f32], weights: &[f32], c: usize, columns: usize) = pack_body; }
+simd! { fn pack_simd(packed: &mut [f32], weights: &[f32], c: usize, columns: usize) = pack_body, fused; }
 
 #[inline(always)]
 fn pack_body<V: Vector>(packed: &mut [f32], weights: &[f32], c: usize, columns: usize) {
@@ -126,7 +126,7 @@ impl<V: Vector> Finish<V> for Part {
     }
 }
 
-simd! { fn forward_simd(y: &mut [f32], x: &[f32], packed: &[f32], c: usize, v: usize) = forward_body; }
+simd! { fn forward_simd(y: &mut [f32], x: &[f32], packed: &[f32], c: usize, v: usize) = forward_body, fused; }
 
 #[inline(always)]
 fn forward_body<V: Vector>(y: &mut [f32], x: &[f32], packed: &[f32], c: usize, v: usize) {
@@ -140,7 +140,7 @@ fn forward_body<V: Vector>(y: &mut [f32], x: &[f32], packed: &[f32], c: usize, v
 simd! {
     fn backward_simd(
         dx: &mut [f32], accumulate: bool, dw: &mut [f32], dy: &[f32], x: &[f32], w: &[f32], sizes: (usize, usize),
-    ) = backward_body;
+    ) = backward_body, fused;
 }
 
 #[inline(always)]

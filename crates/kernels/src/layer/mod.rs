@@ -9,6 +9,7 @@
 //! wants the matrices transposed ([`pack`]); the way back takes them as they are.
 
 mod backward;
+pub mod decode;
 pub mod embed;
 mod forward;
 pub mod head;
@@ -42,8 +43,10 @@ impl Layer {
 
     /// Whether the kernel serves: rows of one or two registers, whole heads in each, at most 16 tokens a document.
     pub fn fits(&self, segments: &[Segment]) -> bool {
-        let (lanes, d) = (level::current().lanes(), self.head_size());
-        [lanes, 2 * lanes].contains(&self.channels)
+        let (level, d) = (level::current(), self.head_size());
+        let lanes = level.lanes();
+        level.fuses()
+            && [lanes, 2 * lanes].contains(&self.channels)
             && self.hidden > 0
             && self.hidden.is_multiple_of(2 * lanes)
             && self.heads * d == self.channels

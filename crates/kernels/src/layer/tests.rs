@@ -1,5 +1,5 @@
 use super::*;
-use crate::level::at_each;
+use crate::level::{Level, at_each};
 use crate::test::{assert_close, numbers};
 
 fn documents(lengths: &[usize]) -> Vec<Segment> {
@@ -129,10 +129,17 @@ fn a_gap_between_documents_is_told() {
     forward(&layer, &mut [], &mut [], &vec![0.0; 4 * lanes], &[], &segments, None);
 }
 
+/// One register and two, where the level has such kernels.
+fn widths(level: Level) -> Vec<usize> {
+    let widths = [level.lanes(), 2 * level.lanes()];
+    assert!(widths.iter().all(|&c| embed::fits(c) == level.fuses()));
+    if level.fuses() { widths.into() } else { Vec::new() }
+}
+
 #[test]
 fn embedding_is_its_definition() {
     at_each(|level| {
-        for c in [level.lanes(), 2 * level.lanes()] {
+        for c in widths(level) {
             for t in [0, 1, 2, 17] {
                 let what = format!("{level:?} [{t}, {c}]");
                 let (tables, dy) = (numbers(12 * c, 1), numbers(t * c, 2));
@@ -165,7 +172,7 @@ fn a_row_behind_the_table_is_told() {
 fn a_head_is_its_definition() {
     use crate::matmul;
     at_each(|level| {
-        for c in [level.lanes(), 2 * level.lanes()] {
+        for c in widths(level) {
             for (t, v) in [(0, 3), (1, 1), (1, 27), (7, 27), (5, 16), (18, 65), (2, 33), (3, 100)] {
                 let head = head::Head { channels: c, outputs: v };
                 let what = format!("{level:?} {head:?} {t}");
@@ -184,6 +191,77 @@ fn a_head_is_its_definition() {
                     matmul::naive::linear_dw(&mut dw2, &dy, &x, t, c, v);
                     assert_close(&dx, &dx2, 1e-5, &what);
                     assert_close(&dw, &dw2, 1e-5, &what);
+                }
+            }
+        }
+    });
+}
+
+/// Documents of different lengths side by side, token by token: as the whole pass of each.
+#[test]
+fn a_token_at_a_time_is_the_definition() {
+    at_each(|level| {
+        let lanes = level.lanes();
+        for (channels, hidden, activation, layers, outputs) in [
+            (lanes, 4 * lanes, Activation::Relu, 1, 27),
+            (2 * lanes, 2 * lanes, Activation::Gelu, 2, 7),
+            (lanes, 6 * lanes, Activation::SquaredRelu, 3, 100),
+            (16, 64, Activation::SquaredRelu, 1, 27),
+            (2 * lanes, 8 * lanes, Activation::Silu, 1, lanes),
+        ] {
+            if !level.fuses() {
+                continue;
+            }
+            let layer = Layer { channels, heads: channels / 4, hidden, activation };
+            let model = decode::Model { layer, layers, outputs, positions: 18 };
+            let (what, place) = (numbers(outputs * channels, 1), numbers(18 * channels, 2));
+            let scale = 1.5 / (channels as f32).sqrt();
+            let weights: Vec<f32> =
+                numbers(layers * layer.weights_len(), 3).iter().map(|w| w * scale).collect();
+            let head = numbers(outputs * channels, 4);
+            let mut packed = vec![f32::NAN; model.packed_len()];
+            decode::pack(&model, &mut packed, [&what, &place], &weights, &head);
+            for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[]] {
+                let what_it_is = format!("{level:?} {model:?} {lengths:?}");
+                let document = |i: usize| -> Vec<u32> {
+                    (0..lengths[i]).map(|p| ((p * 7 + i * 3) % outputs) as u32).collect()
+                };
+                let wanted: Vec<_> = (0..lengths.len())
+                    .map(|i| decode::naive::forward(&model, &what, &place, &weights, &head, &document(i)))
+                    .collect();
+                // What was not remembered must not count.
+                let between = lengths.len() * 16 * channels;
+                let mut memory = vec![f32::NAN; 2 * layers * between];
+                let mut scratch = vec![f32::NAN; model.scratch_len()];
+                for past in 0..16 {
+                    let on: Vec<usize> = (0..lengths.len()).filter(|&i| past < lengths[i]).collect();
+                    let tokens: Vec<u32> = on.iter().map(|&i| document(i)[past]).collect();
+                    let segments: Vec<Segment> = on
+                        .iter()
+                        .enumerate()
+                        .map(|(r, &i)| Segment { q_start: r, q_len: 1, kv_start: i * 16, past })
+                        .collect();
+                    let [k, v] = [0, between].map(|offset| Place { offset, stride: channels });
+                    for spare in [0, 5, 16] {
+                        let mut logits = vec![f32::NAN; on.len() * outputs + spare];
+                        let memory = Memory { data: &mut memory, k, v };
+                        let rows = [&tokens[..], &vec![past as u32; on.len()]];
+                        decode::forward(
+                            &model,
+                            &mut logits,
+                            [&what, &place],
+                            &packed,
+                            rows,
+                            &segments,
+                            memory,
+                            &mut scratch,
+                        );
+                        for (r, &i) in on.iter().enumerate() {
+                            let found = &logits[r * outputs..(r + 1) * outputs];
+                            let wanted = &wanted[i][past * outputs..(past + 1) * outputs];
+                            assert_close(found, wanted, 1e-5, &what_it_is);
+                        }
+                    }
                 }
             }
         }

@@ -104,6 +104,21 @@ unsafe fn panel<V: Vector, const NV: usize>(
 ) {
     let b = Table { at: b.at.wrapping_add(j * V::LANES), ..b };
     let mut first = rows.start;
+    // Eight rows of one register share what is read of B; wider rows are enough by fours.
+    while NV == 1 && V::REGISTERS >= 32 && rows.end - first >= 8 {
+        // SAFETY: the caller vouches for the rows.
+        unsafe {
+            let mut at = [a.at; 8];
+            for r in 0..8 {
+                at[r] = a.at.add((first + r) * a.stride);
+            }
+            let sums = sums::<V, 8, NV>(at, 1, b, k);
+            for r in 0..8 {
+                then.finish(first + r, j, sums[r]);
+            }
+        }
+        first += 8;
+    }
     while first < rows.end {
         // SAFETY: rows behind the last are read as the last, and forgotten.
         unsafe {

@@ -114,8 +114,9 @@ const fn tallest<V: Vector>(nv: usize, columns: bool) -> usize {
     match (V::REGISTERS, nv) {
         (32, 1) if columns => 16, // rows next to each other need one pointer; else each needs its own
         (32, _) | (16, 1) => 8,
-        (_, 2) => 6,
-        _ => 4,
+        (16, 2) => 6,
+        (16, _) | (8, 1) => 4,
+        _ => 2,
     }
 }
 

@@ -161,6 +161,15 @@ impl Vector for F32x8 {
         F32x8(with!(_mm256_hadd_ps(_mm256_hadd_ps(v[0].0, v[1].0), _mm256_hadd_ps(v[2].0, v[3].0))))
     }
     #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32x8(with!(match I {
+            0 => _mm256_permute_ps::<0b00_00_00_00>(self.0),
+            1 => _mm256_permute_ps::<0b01_01_01_01>(self.0),
+            2 => _mm256_permute_ps::<0b10_10_10_10>(self.0),
+            _ => _mm256_permute_ps::<0b11_11_11_11>(self.0),
+        }))
+    }
+    #[inline(always)]
     fn running_sum(self) -> Self {
         // Within each half what stands 1, then 2 lanes before; then the sum of the lower half to the upper.
         macro_rules! step {

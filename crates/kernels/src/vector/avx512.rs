@@ -164,6 +164,15 @@ impl Vector for F32x16 {
         F32x16(with!(_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))))
     }
     #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32x16(with!(match I {
+            0 => _mm512_permute_ps::<0b00_00_00_00>(self.0),
+            1 => _mm512_permute_ps::<0b01_01_01_01>(self.0),
+            2 => _mm512_permute_ps::<0b10_10_10_10>(self.0),
+            _ => _mm512_permute_ps::<0b11_11_11_11>(self.0),
+        }))
+    }
+    #[inline(always)]
     fn running_sum(self) -> Self {
         // Each step adds what stands 1, 2, 4, 8 lanes before.
         macro_rules! step {

@@ -33,7 +33,8 @@ fn power_of_two(n: f32) -> f32 {
 
 impl Vector for F32Lanes {
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    // Lower tiles where this is not the level that people use: the high ones take long to compile.
+    const REGISTERS: usize = if cfg!(target_arch = "x86_64") { 8 } else { 16 };
     const NEWTON: usize = 0;
 
     #[inline(always)]
@@ -182,6 +183,10 @@ impl Vector for F32Lanes {
     fn quads(v: [Self; 4]) -> Self {
         let sums = v.map(|v| v.group_sum::<4>());
         F32Lanes(from_fn(|i| sums[i % 4].0[i]))
+    }
+    #[inline(always)]
+    fn quad_lane<const I: usize>(self) -> Self {
+        F32Lanes(from_fn(|i| self.0[i / 4 * 4 + I]))
     }
     #[inline(always)]
     fn running_sum(self) -> Self {

@@ -92,6 +92,8 @@ pub(crate) trait Vector:
     fn total(self) -> Self;
     /// Lane 4h + i is the sum of lanes 4h..4h + 4 of `v[i]`.
     fn quads(v: [Self; 4]) -> Self;
+    /// Lanes 4h..4h + 4 all become lane 4h + I.
+    fn quad_lane<const I: usize>(self) -> Self;
     /// Lane i is the sum of lanes 0..=i.
     fn running_sum(self) -> Self;
     /// The last lane, in every lane.
@@ -143,9 +145,10 @@ pub(crate) trait Vector:
 
 /// Makes a function that runs `$body::<V>` for the vector `V` of the current level.
 ///
-/// `$body` must be `#[inline(always)]`, so that it is compiled inside the function that has the feature.
+/// `$body` must be `#[inline(always)]`, so that it is compiled inside the function that has the feature. `, fused`
+/// behind it: no such function where the level has none of that kind, see [`Level::fuses`](crate::level::Level::fuses).
 macro_rules! simd {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident;) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident $(, $fused:ident)?;) => {
         $(#[$meta])*
         #[inline]
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
@@ -159,7 +162,11 @@ macro_rules! simd {
             fn avx2($($arg: $ty),*) $(-> $ret)? {
                 $body::<$crate::vector::F32x8>($($arg),*)
             }
+            #[allow(unreachable_code, unused_variables, reason = "where the level has no such kernel")]
             fn plain($($arg: $ty),*) $(-> $ret)? {
+                $(if const { !$crate::level::Level::Plain.fuses() } {
+                    unreachable!("{}: this level is asked for no such kernel", stringify!($fused))
+                })?
                 $body::<$crate::vector::F32Lanes>($($arg),*)
             }
             match $crate::level::current() {

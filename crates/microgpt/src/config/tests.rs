@@ -101,4 +101,7 @@ fn large_steps_are_cut_and_small_ones_are_not() {
     assert_eq!([parts(1, 8, 4064), parts(16, 16, 4192), parts(1, 4096, 1 << 30)], [1, 1, 1]);
     assert_eq!([parts(12, 64, 811_264), parts(16, 256, 10_745_088)], [2, 8]);
     assert_eq!(parts(usize::MAX, 2, usize::MAX), 64);
+    let asked =
+        |micro_batches, batch_size| Config { micro_batches, batch_size, ..Config::default() }.parts(4064);
+    assert_eq!([asked(8, 8), asked(8, 100), asked(8, 3), asked(512, 1)], [8, 8, 4, 1]);
 }

@@ -25,7 +25,7 @@ pub struct User {
 /// The tensors that an operation is computed from, in the order in which it names them.
 pub fn operands(op: Op) -> Vec<Id> {
     match op {
-        Op::Param { .. } | Op::Sinusoids => vec![],
+        Op::Param { .. } | Op::Sinusoids | Op::Model { .. } => vec![],
         Op::Gather { w: x, .. }
         | Op::Pick { x, .. }
         | Op::Columns { x, .. }

@@ -15,16 +15,17 @@ pub struct Layer {
     layer: usize,
     attention: Attention,
     mlp: Mlp,
-    whole: Option<Whole>,
+    /// Only of a common layer.
+    pub(super) whole: Option<Whole>,
 }
 
 /// What an engine needs to know that computes all of a layer in one go.
 #[derive(Debug, Clone, Copy)]
-struct Whole {
-    offset: u32,
-    hidden: u32,
-    heads: u32,
-    f: Activation,
+pub(super) struct Whole {
+    pub(super) offset: u32,
+    pub(super) hidden: u32,
+    pub(super) heads: u32,
+    pub(super) f: Activation,
 }
 
 /// Is a layer of these settings the common one, [`Op::Layer`]? Whatever else can be chosen is computed part by part.

@@ -118,7 +118,7 @@ impl Tape {
                     slices::scale(&mut self.grads[logits], g);
                 }
             }
-            Op::Remember { .. } => panic!("backward: decoding keeps no gradient"),
+            Op::Remember { .. } | Op::Model { .. } => panic!("backward: decoding keeps no gradient"),
             Op::Gather { w, by } => {
                 let w = self.get(w);
                 assert_eq!(w.place, Place::Params, "gather: a table of parameters");

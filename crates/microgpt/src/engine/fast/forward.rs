@@ -174,6 +174,7 @@ impl Tape {
             Op::Window { x, width } => self.window(y, x, width),
             Op::Recur { .. } => self.recur(y),
             Op::Layer { .. } => self.layer(y),
+            Op::Model { .. } => self.model(y),
             Op::CrossEntropy(logits) => {
                 // The gradient is found together with the loss, and put where it belongs at once.
                 let batch = std::mem::take(&mut self.batch);

@@ -1,16 +1,16 @@
 //! What is as large as a whole layer, and which composites have a kernel at which shape.
 
 use super::forward::kernel_of;
-use super::{Place, Stored, Tape};
+use super::{Place, Stored, Tape, model};
 use crate::tensor::{Id, Op, Shape};
 use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::layer::head;
 use microgpt_kernels::{attention, layer};
 
-/// The kernel's name for the layer that `op` is, over rows of `channels`, if its activation has one.
-fn kernel(op: Op, channels: usize) -> Option<layer::Layer> {
+/// The kernel's name for the layer that `op` is (or has), over rows of `channels`, if its activation has one.
+pub(super) fn kernel(op: Op, channels: usize) -> Option<layer::Layer> {
     match op {
-        Op::Layer { hidden, heads, f, .. } => {
+        Op::Layer { hidden, heads, f, .. } | Op::Model { hidden, heads, f, .. } => {
             let (heads, hidden) = (heads as usize, hidden as usize);
             kernel_of(f).map(|activation| layer::Layer { channels, heads, hidden, activation })
         }
@@ -32,7 +32,7 @@ impl Packed {
     }
 
     /// `len` numbers for the weights at `offset`, as `pack` makes them.
-    fn get(&mut self, offset: usize, len: usize, pack: impl FnOnce(&mut [f32])) -> &[f32] {
+    pub(super) fn get(&mut self, offset: usize, len: usize, pack: impl FnOnce(&mut [f32])) -> &[f32] {
         let found =
             self.all.iter().position(|&(place, _, ref numbers)| place == offset && numbers.len() == len);
         let i = found.unwrap_or_else(|| {
@@ -92,6 +92,9 @@ impl Tape {
                     kernel(op, self.get(x).shape.cols).is_some_and(|layer| layer.fits(&self.segments))
                 }
                 Op::Embed { tokens, .. } => layer::embed::fits(self.get(tokens).shape.cols),
+                Op::Model { .. } => {
+                    self.batch.decoding && model::decoder(op).is_some_and(|model| model.fits(&self.segments))
+                }
                 _ => true,
             }
     }

@@ -15,6 +15,7 @@ use std::ops::Range;
 mod backward;
 mod forward;
 mod layer;
+mod model;
 mod norms;
 mod places;
 mod primitives;
@@ -158,11 +159,11 @@ impl Engine for Fast {
         true
     }
 
-    fn draw(&self, tensor: Id, row: usize, temperature: f64, u: f64) -> Option<u32> {
+    fn draw(&self, tensor: Id, rows: &[usize], temperature: f64, us: &[f64], found: &mut [u32]) -> bool {
         let tape = self.tape.borrow();
         let stored = tape.get(tensor);
-        let logits = &tape.numbers(stored.place)[stored.row(row)];
-        sample::draw(logits, temperature.recip() as f32, u as f32).map(|token| token as u32)
+        let logits = &tape.numbers(stored.place)[stored.all()];
+        sample::draw(logits, stored.shape.cols, rows, temperature.recip() as f32, us, found)
     }
 
     fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
@@ -338,6 +339,7 @@ impl Tape {
             Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::Recur { .. } => self.recur_kept_len(op, shape),
+            Op::Model { .. } => model::decoder(op).map_or(0, |model| model.scratch_len()),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { sight, .. } | Op::LinearAttention { sight, .. } => {
                 attention::saved_len(&self.segments, sight.heads(), shape.cols / sight.heads())

@@ -252,7 +252,8 @@ impl Tape {
             | Op::Attention { .. }
             | Op::LinearAttention { .. }
             | Op::CrossEntropy(_)
-            | Op::Layer { .. } => {
+            | Op::Layer { .. }
+            | Op::Model { .. } => {
                 unreachable!("the scalar engine has no shortcuts")
             }
         }
