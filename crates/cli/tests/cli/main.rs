@@ -9,5 +9,6 @@ mod generate;
 mod data;
 mod bench;
 mod bad_input;
+mod studio;
 #[cfg(target_os = "linux")]
 mod terminal;
