@@ -8,7 +8,7 @@
 //! - [`watch`]: the live view
 //! - [`session`], [`folder`], [`autopsy`]: a training's steps, what it writes down, why it has ended
 //! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`], [`sweep`],
-//!   [`compare`], [`report`], [`speedrun`]: the commands
+//!   [`compare`], [`report`], [`speedrun`], [`studio`]: the commands
 
 mod args;
 mod ranks;
@@ -33,6 +33,7 @@ mod compare;
 mod sweep;
 mod report;
 mod speedrun;
+mod studio;
 
 use args::{Cli, Command, TrainArgs};
 use clap::Parser;
@@ -78,6 +79,8 @@ fn main() -> ExitCode {
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
         Some(Command::Runs(args)) => runs::run(&args),
+        Some(Command::Studio(args)) => studio::run(&args),
+        Some(Command::Export(args)) => studio::export(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
     });

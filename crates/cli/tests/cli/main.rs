@@ -13,5 +13,6 @@ mod data;
 mod bench;
 mod sweep;
 mod bad_input;
+mod studio;
 #[cfg(target_os = "linux")]
 mod terminal;
