@@ -1,5 +1,9 @@
 //! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
 
+mod sweeps;
+
+pub(crate) use sweeps::{CompareArgs, ReportArgs, SpeedrunArgs, SweepArgs};
+
 use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
 use microgpt::Config;
 use microgpt_runs::settings::{self, Assignment, Settings};
@@ -20,6 +24,12 @@ Examples:
   microgpt prove --all                       is every variant right, with every other?
   microgpt train --preset task --task sort   a task with exact answers
   microgpt data book.txt                     what is in a text
+  microgpt sweep rates.toml                  many runs from one file, over all processors
+  microgpt compare microgpt-1 microgpt-2     what differs, and where they part
+  microgpt report rates --out rates.html     the same drawn
+  microgpt speedrun                          how low is the loss after one second?
+  microgpt studio                            look inside, on a page of this machine
+  microgpt export html microgpt-1            the same of a run, in one file
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -50,17 +60,73 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Measure how fast training and decoding are, and where the time goes
     Bench(BenchArgs),
+    /// Many runs from one file, several at once: a grid, a random search, seeds
+    #[command(after_help = sweeps::SWEEP_FILE)]
+    Sweep(SweepArgs),
+    /// What differs between runs, what it is worth, and where two of them part
+    Compare(CompareArgs),
+    /// Draw runs or sweeps into one HTML file that opens offline, or one SVG picture
+    Report(ReportArgs),
+    /// The lowest loss on held back names after one second, everything included
+    Speedrun(SpeedrunArgs),
     /// Look at a text before it is learnt: documents, lengths, alphabet, duplicates, and what counting alone would give
     Data(DataArgs),
     /// Learn a tokenizer, or see how one cuts a text
     Tokenize(TokenizeArgs),
     /// List the runs there are, with their losses; `runs rm NAME` removes one
     Runs(RunsArgs),
+    /// Look inside: a page in which a model is trained, stopped, taken apart, and asked of any number where it came from
+    Studio(StudioArgs),
+    /// Write the look-inside views of a run to one file that opens by double-click
+    Export(ExportArgs),
     /// List what can be chosen: presets, settings, variants
     List,
     /// Show a formula for --activation: its derivative, and some numbers
     #[command(after_help = crate::formula::grammar())]
     Formula(FormulaArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StudioArgs {
+    /// A saved run to open: a name in runs/, or a path; without it, the settings below begin one
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The port to listen on; 0: any that is free
+    #[arg(long, value_name = "N", default_value_t = 8088)]
+    pub(crate) port: u16,
+    /// The address to listen on; any but this machine's own lets others in
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Another name that the studio may be called by, such as that of a proxy before it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// Do not open a browser
+    #[arg(long, alias = "no_open")]
+    pub(crate) no_open: bool,
+    /// Begin no run: the page does
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) idle: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// As what
+    #[arg(value_name = "FORMAT", value_parser = ["html"])]
+    pub(crate) format: String,
+    /// The run: a name in runs/, or a path
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The file to write; by default the run's name and .html
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<String>,
+    /// A text to look at; may be given several times. By default, some that the run has learnt
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: Vec<String>,
+    /// A step to look at; may be given several times. By default, some between the first and the last
+    #[arg(long, value_name = "N")]
+    pub(crate) step: Vec<usize>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -266,7 +332,7 @@ pub(crate) struct FormulaArgs {
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task
+    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task, names-best
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Settings from a TOML file
@@ -310,6 +376,16 @@ impl SettingsArgs {
             crate::notice(&format!("{name}: no such setting; ignored"));
         }
         Ok(sides)
+    }
+
+    /// The same, with another preset if none is asked for.
+    pub(crate) fn resolve_from(&self, preset: &str) -> Result<Settings, microgpt::Error> {
+        let mut sides = vec![assignment("preset", preset)];
+        if let Some(path) = &self.config {
+            sides.extend(settings::read_file(path)?);
+        }
+        sides.extend(self.flags());
+        Settings::resolve(&sides)
     }
 
     /// The flags alone.

@@ -54,6 +54,12 @@ impl Data {
         Data { sha256, content: Content::Task, source: Source::Names }
     }
 
+    /// A text that is in memory.
+    pub fn of_text(text: Vec<u8>) -> Data {
+        let sha256 = in_hex(&Sha256::digest(&text));
+        Data { sha256, content: Content::Memory(text, Vec::new()), source: Source::default() }
+    }
+
     /// The text itself, if there is one and it is in memory.
     pub fn text(&self) -> Option<&[u8]> {
         match &self.content {
