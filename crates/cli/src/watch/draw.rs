@@ -231,12 +231,12 @@ fn inside_lines(scene: &Scene, looks: Looks) -> Vec<Line<'static>> {
 
 /// Dead units, and where heads look.
 fn layer_lines(measures: &Measures) -> impl Iterator<Item = Line<'static>> {
-    measures.layers.iter().enumerate().map(|(i, layer)| {
+    measures.layers.iter().enumerate().flat_map(|(i, layer)| {
         let heads = layer.entropy.iter().map(|entropy| entropy / layer.entropy_most);
         let heads: Vec<String> = heads.map(|part| format!("{:.0}", 100.0 * part)).collect();
-        let looks =
-            if heads.is_empty() { String::new() } else { format!(", heads spread {} %", heads.join(" ")) };
-        Line::from(format!("layer {i}: {}/{} dead{looks}", layer.dead, layer.units))
+        let units = Line::from(format!("layer {i}: {}/{} units dead", layer.dead, layer.units));
+        let spread = Line::from(format!("  heads spread {} %", heads.join(" ")));
+        std::iter::once(units).chain((!heads.is_empty()).then_some(spread))
     })
 }
 

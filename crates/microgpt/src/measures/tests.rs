@@ -4,6 +4,7 @@ use crate::documents::{DataMode, Documents};
 use crate::family::Family;
 use crate::inspect;
 use crate::rng::Rng;
+use crate::sample::Sampler;
 use crate::sight::AttentionKind;
 
 fn made<R: Precision>(config: &Config) -> (Trainer<R>, Corpus, Batch) {
@@ -172,4 +173,22 @@ fn how_often_follows_from_the_settings_and_what_is_asked_for_counts() {
     let asked = Config { metrics_every: 7, ..fast };
     assert_eq!((metrics_every(&asked), measure_every(&asked)), (7, 7));
     assert_eq!(measure_every(&Config { measure_every: 3, ..asked }), 3);
+}
+
+/// What the live view does between two steps.
+#[test]
+fn a_sample_between_two_steps_changes_nothing() {
+    fn check<R: Precision>() {
+        let [(mut plain, _, batch), (mut shown, corpus, _)] = [made::<R>(&lively()), made::<R>(&lively())];
+        for step in 0..5 {
+            plain.step(&batch).unwrap();
+            shown.step(&batch).unwrap();
+            let (Trainer { model, engine, .. }, mut rng) = (&mut shown, Rng::new(step));
+            let mut sampler = Sampler::new(engine.as_mut(), model);
+            sampler.sample(engine.as_mut(), model, &corpus.tokenizer, &[], 0.5, &mut rng).unwrap();
+        }
+        assert_eq!(*plain.params(), *shown.params());
+    }
+    check::<f64>();
+    check::<f32>();
 }

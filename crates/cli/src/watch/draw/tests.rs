@@ -52,7 +52,8 @@ fn a_large_terminal_has_the_matrices_too() {
         "matrices, at step 480",
         "layer0.attn_wq",
         "3.000e-2",
-        "layer 0: 3/64 dead, heads spread 75 92 17 83 %",
+        "layer 0: 3/64 units dead",
+        "  heads spread 75 92 17 83 %",
     ] {
         assert!(all.contains(part), "{part}:\n{all}");
     }
