@@ -329,6 +329,8 @@ impl Session {
         };
         let Desk { training, folder, .. } = desk;
         let Some(folder) = folder else { return Ok(()) };
+        // Lines wait for others: those before a checkpoint must be there with it.
+        folder.metrics.flush()?;
         training.save(&folder.run, &folder.data_sha256)?;
         crate::shelf::mark(&folder.run, status, &courses)
     }
