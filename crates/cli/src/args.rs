@@ -18,6 +18,7 @@ Examples:
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt generate microgpt-1 --top-k 3 --compare            are they copied, near, or new?
+  microgpt runs                              what was trained, how far, how well
   microgpt eval microgpt-1 --data other.txt  how well does it know another text?
   microgpt prove --n-head 2                  is every gradient right?
   microgpt prove --all                       is every variant right, with every other?
@@ -27,6 +28,8 @@ Examples:
   microgpt compare microgpt-1 microgpt-2     what differs, and where they part
   microgpt report rates --out rates.html     the same drawn
   microgpt speedrun                          how low is the loss after one second?
+  microgpt studio                            look inside, on a page of this machine
+  microgpt export html microgpt-1            the same of a run, in one file
 
 Settings come from the preset, then --config FILE.toml, then the environment (MICROGPT_N_LAYER=2), then flags; later
 ones win. Results go to standard output, everything else to standard error. NO_COLOR is respected.
@@ -70,11 +73,60 @@ pub(crate) enum Command {
     Data(DataArgs),
     /// Learn a tokenizer, or see how one cuts a text
     Tokenize(TokenizeArgs),
+    /// List the runs there are, with their losses; `runs rm NAME` removes one
+    Runs(RunsArgs),
+    /// Look inside: a page in which a model is trained, stopped, taken apart, and asked of any number where it came from
+    Studio(StudioArgs),
+    /// Write the look-inside views of a run to one file that opens by double-click
+    Export(ExportArgs),
     /// List what can be chosen: presets, settings, variants
     List,
     /// Show a formula for --activation: its derivative, and some numbers
     #[command(after_help = crate::formula::grammar())]
     Formula(FormulaArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StudioArgs {
+    /// A saved run to open: a name in runs/, or a path; without it, the settings below begin one
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// The port to listen on; 0: any that is free
+    #[arg(long, value_name = "N", default_value_t = 8088)]
+    pub(crate) port: u16,
+    /// The address to listen on; any but this machine's own lets others in
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Another name that the studio may be called by, such as that of a proxy before it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// Do not open a browser
+    #[arg(long, alias = "no_open")]
+    pub(crate) no_open: bool,
+    /// Begin no run: the page does
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) idle: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// As what
+    #[arg(value_name = "FORMAT", value_parser = ["html"])]
+    pub(crate) format: String,
+    /// The run: a name in runs/, or a path
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The file to write; by default the run's name and .html
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<String>,
+    /// A text to look at; may be given several times. By default, some that the run has learnt
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: Vec<String>,
+    /// A step to look at; may be given several times. By default, some between the first and the last
+    #[arg(long, value_name = "N")]
+    pub(crate) step: Vec<usize>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -90,9 +142,12 @@ pub(crate) struct TrainArgs {
     /// Go on with a saved run, to the same bits as if it had not stopped
     #[arg(long, value_name = "RUN", conflicts_with_all = ["no_save", "preset", "config"])]
     pub(crate) resume: Option<String>,
-    /// Save a checkpoint every N steps (and always at the end)
-    #[arg(long, alias = "save_every", value_name = "N", default_value_t = SAVE_EVERY, value_parser = at_least_1)]
-    pub(crate) save_every: usize,
+    /// Save a checkpoint every N steps (and always at the end), and not by the clock
+    #[arg(long, alias = "save_every", value_name = "N", value_parser = at_least_1)]
+    pub(crate) save_every: Option<usize>,
+    /// Save a checkpoint every N seconds, or so seldom that it takes a twentieth of the time [default: 5]
+    #[arg(long, alias = "save_seconds", value_name = "N", conflicts_with = "save_every", value_parser = seconds)]
+    pub(crate) save_seconds: Option<f64>,
     /// Stop after step N and save, without samples; --resume goes on
     #[arg(long, alias = "stop_after", value_name = "N", value_parser = at_least_1)]
     pub(crate) stop_after: Option<usize>,
@@ -102,16 +157,22 @@ pub(crate) struct TrainArgs {
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,
+    /// On a terminal, a line that changes instead of the live view
+    #[arg(long, alias = "no_tui")]
+    pub(crate) no_tui: bool,
+    /// Write no events for TensorBoard
+    #[arg(long, alias = "no_tensorboard")]
+    pub(crate) no_tensorboard: bool,
 }
-
-/// Unless `--save-every` says otherwise.
-pub(crate) const SAVE_EVERY: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
     /// The run: a name in runs/, or the path of its folder or of a checkpoint in it
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    /// Which of its checkpoints: latest, or best (the lowest loss on what is held back)
+    #[arg(long, value_name = "latest|best", value_parser = ["latest", "best"])]
+    pub(crate) checkpoint: Option<String>,
     /// What each sample begins with
     #[arg(
         long,
@@ -148,6 +209,9 @@ pub(crate) struct EvalArgs {
     /// The run: a name in runs/, or the path of its folder or of a checkpoint in it
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    /// Which of its checkpoints: latest, or best (the lowest loss on what is held back)
+    #[arg(long, value_name = "latest|best", value_parser = ["latest", "best"])]
+    pub(crate) checkpoint: Option<String>,
     /// The text: UTF-8, documents or a stream as the run has learnt; - is standard input
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) data: String,
@@ -160,6 +224,35 @@ pub(crate) struct EvalArgs {
     /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// Where they are
+    #[arg(value_name = "FOLDER", default_value = microgpt_runs::run::RUNS)]
+    pub(crate) folder: String,
+    /// JSON lines on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Remove runs and all that was saved of them; asks first
+    Rm(RmArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// Names in runs/, or paths of their folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -255,11 +348,20 @@ pub(crate) struct SettingsArgs {
 impl SettingsArgs {
     /// All sides together: preset < file < environment < flags.
     pub(crate) fn resolve(&self) -> Result<Settings, microgpt::Error> {
-        self.resolve_with(&[])
+        Settings::resolve(&self.assignments()?)
     }
 
     /// The same with words that are not flags: files to read.
     pub(crate) fn resolve_with(&self, files: &[String]) -> Result<Settings, microgpt::Error> {
+        let mut sides = self.assignments()?;
+        if !files.is_empty() {
+            sides.push(assignment("data", &files.join("\0")));
+        }
+        Settings::resolve(&sides)
+    }
+
+    /// What all sides say, the later ones stronger.
+    pub(crate) fn assignments(&self) -> Result<Vec<Assignment>, microgpt::Error> {
         let mut sides = match &self.config {
             Some(path) => settings::read_file(path)?,
             None => Vec::new(),
@@ -270,13 +372,10 @@ impl SettingsArgs {
         );
         sides.extend(env);
         sides.extend(self.flags());
-        if !files.is_empty() {
-            sides.push(assignment("data", &files.join("\0")));
-        }
         for name in unknown {
             crate::notice(&format!("{name}: no such setting; ignored"));
         }
-        Settings::resolve(&sides)
+        Ok(sides)
     }
 
     /// The same, with another preset if none is asked for.
@@ -364,6 +463,13 @@ impl<const TRAINED: bool> clap::FromArgMatches for Flags<TRAINED> {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
+        _ => Err("expected a number of more than 0".to_string()),
     }
 }
 

@@ -2,14 +2,24 @@
 //! ([`microgpt`]).
 //!
 //! - [`args`]: what may stand on the command line
-//! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
+//! - [`ranks`]: this program as one of several, under `mpirun`
+//! - [`voice`]: how training is told: plain lines in a pipe, JSON, and on a terminal [`live`]
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`], [`sweep`],
-//!   [`compare`], [`report`], [`speedrun`]: the commands
+//! - [`watch`]: the live view
+//! - [`session`], [`folder`], [`autopsy`]: a training's steps, what it writes down, why it has ended
+//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`], [`sweep`],
+//!   [`compare`], [`report`], [`speedrun`], [`studio`]: the commands
 
 mod args;
+mod ranks;
+mod watch;
+mod live;
 mod voice;
 mod samples;
+mod folder;
+mod autopsy;
+mod session;
+mod runs;
 mod train;
 mod generate;
 mod eval;
@@ -23,6 +33,7 @@ mod compare;
 mod sweep;
 mod report;
 mod speedrun;
+mod studio;
 
 use args::{Cli, Command, TrainArgs};
 use clap::Parser;
@@ -40,6 +51,10 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
+        // Of many that were started together one speaks.
+        Err(error) if microgpt_workers::launched().0 > 0 => {
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
         Err(error) if !error.use_stderr() => {
             // Help or version: what was asked for. Whether anyone still reads it is not our concern.
             let _ = error.print();
@@ -50,8 +65,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = match cli.command {
-        None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
+    let done = ranks::together(|| match cli.command {
+        None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
@@ -63,9 +78,12 @@ fn main() -> ExitCode {
         Some(Command::Speedrun(args)) => speedrun::run(&args, started),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
+        Some(Command::Runs(args)) => runs::run(&args),
+        Some(Command::Studio(args)) => studio::run(&args),
+        Some(Command::Export(args)) => studio::export(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
-    };
+    });
     done.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {
             // Whoever read our output has had enough (`microgpt | head`).
@@ -77,8 +95,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// A line on standard error.
+/// A line on standard error; during the live view, after it.
 fn notice(text: &str) {
+    if watch::keeps(text) {
+        return;
+    }
     let _ = writeln!(io::stderr(), "microgpt: {text}");
 }
 

@@ -10,6 +10,10 @@ use crate::tensor::{Engine, Id, Node, Op, RMS_EPS, Shape};
 use microgpt_kernels::dropout;
 use std::ops::Range;
 
+mod users;
+
+pub use users::{User, operands, users};
+
 /// The tensor of that name (`layer0.attn_weights`), the last one if there are several.
 ///
 /// ```
@@ -367,7 +371,7 @@ mod tests {
         trained_as(Config::default())
     }
 
-    fn trained_as(config: Config) -> (Trainer<f64>, Batch) {
+    pub(super) fn trained_as(config: Config) -> (Trainer<f64>, Batch) {
         let mut corpus = Corpus::new(Documents::from_lines("abcab\ncab".into()).unwrap());
         let mut trainer = Trainer::new(
             Config { zero_init: false, init_std: 0.2, lr: 0.0, ..config },

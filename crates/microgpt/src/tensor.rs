@@ -2,6 +2,7 @@
 
 pub use crate::op::{Id, Index, Label, Op, Order, Shape};
 use crate::{activation::Activation, batch::Batch, cell::Cell, real::Real, real::pow};
+use std::panic::Location;
 
 mod attention;
 mod position;
@@ -21,6 +22,14 @@ pub trait Engine {
 
     /// Hears in which order the outputs of the linear map behind `tensor` are met.
     fn order(&self, _tensor: Id, _order: Order) {}
+
+    /// Hears which line of source computed a tensor.
+    fn line(&self, _tensor: Id, _line: &'static Location<'static>) {}
+
+    /// Which line of source computed it, if the engine remembers.
+    fn line_of(&self, _tensor: Id) -> Option<&'static Location<'static>> {
+        None
+    }
 
     /// Gives a tensor its name.
     fn label(&self, tensor: Id, layer: Option<usize>, name: &'static str);
@@ -125,13 +134,26 @@ pub struct Tensor<'e> {
 
 impl<'e> Tensor<'e> {
     /// Parameters as a tensor: `shape.len()` numbers of the flat slice, from `offset` on.
+    #[track_caller]
     pub fn param(engine: &'e dyn Engine, offset: usize, shape: Shape) -> Tensor<'e> {
-        Tensor { engine, id: engine.eval(Op::Param { offset }, shape), shape }
+        Tensor::eval(engine, Op::Param { offset }, shape)
     }
 
+    /// A tensor that was computed before, to go on with.
+    pub fn of(engine: &'e dyn Engine, node: &Node) -> Tensor<'e> {
+        Tensor { engine, id: node.id, shape: node.shape }
+    }
+
+    #[track_caller]
+    fn eval(engine: &'e dyn Engine, op: Op, shape: Shape) -> Tensor<'e> {
+        let id = engine.eval(op, shape);
+        engine.line(id, Location::caller());
+        Tensor { engine, id, shape }
+    }
+
+    #[track_caller]
     fn op(self, op: Op, rows: usize, cols: usize) -> Tensor<'e> {
-        let shape = Shape { rows, cols };
-        Tensor { engine: self.engine, id: self.engine.eval(op, shape), shape }
+        Tensor::eval(self.engine, op, Shape { rows, cols })
     }
 
     /// What needs no tensors but parameters: the shortcut if the engine has one, else the definition.
@@ -145,6 +167,7 @@ impl<'e> Tensor<'e> {
     }
 
     /// The shortcut if the engine has one, else the definition.
+    #[track_caller]
     pub(crate) fn composite(
         self,
         op: Op,
@@ -171,11 +194,13 @@ impl<'e> Tensor<'e> {
     }
 
     /// A row of this table for each row of the batch: `[T, C]`.
+    #[track_caller]
     pub fn gather(self, by: Index, rows: usize) -> Tensor<'e> {
         self.op(Op::Gather { w: self.id, by }, rows, self.shape.cols)
     }
 
     /// One number of each row: `[T, 1]`.
+    #[track_caller]
     pub fn pick(self, by: Index) -> Tensor<'e> {
         self.op(Op::Pick { x: self.id, by }, self.shape.rows, 1)
     }
@@ -184,12 +209,14 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If there are not that many.
+    #[track_caller]
     pub fn columns(self, start: usize, count: usize) -> Tensor<'e> {
         assert!(start + count <= self.shape.cols, "columns {start}..{} of {}", start + count, self.shape);
         self.op(Op::Columns { x: self.id, start }, self.shape.rows, count)
     }
 
     /// In decoding: these rows, and those of the same documents that were remembered in `slot` before. Else: these rows.
+    #[track_caller]
     pub fn remember(self, slot: usize) -> Tensor<'e> {
         match self.engine.memory_rows() {
             Some(rows) => self.op(Op::Remember { x: self.id, slot }, rows, self.shape.cols),
@@ -198,26 +225,31 @@ impl<'e> Tensor<'e> {
     }
 
     /// x * scale + shift.
+    #[track_caller]
     pub fn affine(self, scale: f64, shift: f64) -> Tensor<'e> {
         self.op(Op::Affine { x: self.id, scale, shift }, self.shape.rows, self.shape.cols)
     }
 
     /// x to the power of a plain number.
+    #[track_caller]
     pub fn pow(self, exponent: f64) -> Tensor<'e> {
         self.op(Op::Pow { x: self.id, exponent }, self.shape.rows, self.shape.cols)
     }
 
     /// e to the x.
+    #[track_caller]
     pub fn exp(self) -> Tensor<'e> {
         self.op(Op::Exp(self.id), self.shape.rows, self.shape.cols)
     }
 
     /// The natural logarithm.
+    #[track_caller]
     pub fn ln(self) -> Tensor<'e> {
         self.op(Op::Ln(self.id), self.shape.rows, self.shape.cols)
     }
 
     /// The hyperbolic tangent.
+    #[track_caller]
     pub fn tanh(self) -> Tensor<'e> {
         self.op(Op::Tanh(self.id), self.shape.rows, self.shape.cols)
     }
@@ -226,6 +258,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If they do not fill such rows.
+    #[track_caller]
     pub fn reshape(self, cols: usize) -> Tensor<'e> {
         assert!(self.shape.len().is_multiple_of(cols), "{} in rows of {cols}", self.shape);
         self.op(Op::Reshape(self.id), self.shape.len() / cols, cols)
@@ -239,6 +272,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If there is not a row for each of the batch, or not 0 <= rate < 1.
+    #[track_caller]
     pub fn dropout(self, rate: f64, place: usize) -> Tensor<'e> {
         assert!((0.0..1.0).contains(&rate), "dropout of {rate}");
         if rate == 0.0 || self.engine.chance().is_none() {
@@ -249,6 +283,7 @@ impl<'e> Tensor<'e> {
     }
 
     /// f(x).
+    #[track_caller]
     pub fn activate(self, f: Activation) -> Tensor<'e> {
         self.op(Op::Activate { x: self.id, f }, self.shape.rows, self.shape.cols)
     }
@@ -257,22 +292,26 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If the shapes differ.
+    #[track_caller]
     pub fn gate(self, g: Tensor<'e>, f: Activation) -> Tensor<'e> {
         assert_eq!(self.shape, g.shape, "gate of {} and {}", self.shape, g.shape);
         self.op(Op::Gate { x: self.id, g: g.id, f }, self.shape.rows, self.shape.cols)
     }
 
     /// x - max(x), row by row, where the maximum is a plain number.
+    #[track_caller]
     pub fn off_max(self) -> Tensor<'e> {
         self.op(Op::OffMax(self.id), self.shape.rows, self.shape.cols)
     }
 
     /// The sum of each row: `[rows, 1]`.
+    #[track_caller]
     pub fn sum(self) -> Tensor<'e> {
         self.op(Op::Sum(self.id), self.shape.rows, 1)
     }
 
     /// The sum of all numbers: `[1, 1]`.
+    #[track_caller]
     pub fn total(self) -> Tensor<'e> {
         self.op(Op::Total(self.id), 1, 1)
     }
@@ -281,6 +320,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If the shapes differ.
+    #[track_caller]
     pub fn dot(self, other: Tensor<'e>) -> Tensor<'e> {
         assert_eq!(self.shape, other.shape, "dot of {} and {}", self.shape, other.shape);
         self.op(Op::Dot(self.id, other.id), self.shape.rows, 1)
@@ -291,6 +331,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If the width is 0.
+    #[track_caller]
     pub fn window(self, width: usize, rows: usize) -> Tensor<'e> {
         assert!(width > 0, "a window of no rows");
         self.op(Op::Window { x: self.id, width }, rows, width * self.shape.cols)
@@ -302,6 +343,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If the shapes do not fit.
+    #[track_caller]
     pub fn recur(self, cell: Cell, u: Tensor<'e>, c: Tensor<'e>, slot: usize) -> Tensor<'e> {
         let (wide, channels) = (self.shape.cols, u.shape.cols);
         let fits = wide == cell.gates() * channels && u.shape.rows == wide && c.shape == Shape::new(1, wide);
@@ -316,6 +358,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If the inputs are not as many as the columns of w.
+    #[track_caller]
     pub fn linear(self, w: Tensor<'e>) -> Tensor<'e> {
         assert_eq!(self.shape.cols, w.shape.cols, "linear of {} by {}", self.shape, w.shape);
         self.op(Op::Linear { x: self.id, w: w.id }, self.shape.rows, w.shape.rows)
@@ -365,6 +408,7 @@ pub const RMS_EPS: f64 = 1e-5;
 
 impl<'e> std::ops::Add for Tensor<'e> {
     type Output = Tensor<'e>;
+    #[track_caller]
     fn add(self, other: Tensor<'e>) -> Tensor<'e> {
         assert_broadcast(self.shape, other.shape, '+');
         self.op(Op::Add(self.id, other.id), self.shape.rows, self.shape.cols)
@@ -379,6 +423,7 @@ fn assert_broadcast(a: Shape, b: Shape, sign: char) {
 
 impl<'e> std::ops::Mul for Tensor<'e> {
     type Output = Tensor<'e>;
+    #[track_caller]
     fn mul(self, other: Tensor<'e>) -> Tensor<'e> {
         assert_broadcast(self.shape, other.shape, '*');
         self.op(Op::Mul(self.id, other.id), self.shape.rows, self.shape.cols)
@@ -387,6 +432,7 @@ impl<'e> std::ops::Mul for Tensor<'e> {
 
 impl<'e> std::ops::Div for Tensor<'e> {
     type Output = Tensor<'e>;
+    #[track_caller]
     fn div(self, other: Tensor<'e>) -> Tensor<'e> {
         assert!(other.shape.rows == self.shape.rows, "{} / {}", self.shape, other.shape);
         assert_broadcast(self.shape, other.shape, '/');

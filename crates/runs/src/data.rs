@@ -3,10 +3,11 @@
 use crate::kept::{self, TokenFiles};
 use crate::text::{Cut, Text, blocks_of, count, files_of, in_hex, unreadable};
 use microgpt::corpus::{self, Corpus};
+use microgpt::documents::{self, DataMode};
 use microgpt::rng::Rng;
 use microgpt::task::Task;
 use microgpt::token::{Tokenizer, TokenizerKind};
-use microgpt::{Config, Error, documents};
+use microgpt::{Config, Error};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -53,11 +54,30 @@ impl Data {
         Data { sha256, content: Content::Task, source: Source::Names }
     }
 
+    /// A text that is in memory.
+    pub fn of_text(text: Vec<u8>) -> Data {
+        let sha256 = in_hex(&Sha256::digest(&text));
+        Data { sha256, content: Content::Memory(text, Vec::new()), source: Source::default() }
+    }
+
     /// The text itself, if there is one and it is in memory.
     pub fn text(&self) -> Option<&[u8]> {
         match &self.content {
             Content::Memory(text, _) => Some(text),
             Content::Disk(_) | Content::Task => None,
+        }
+    }
+
+    /// Is there enough of it that a tenth would tell something: 100 documents, or windows of a stream?
+    pub fn is_worth_holding_back(&self, config: &Config) -> bool {
+        const ENOUGH: usize = 100;
+        match &self.content {
+            Content::Task => false,
+            Content::Disk(_) => true,
+            Content::Memory(text, _) => match config.data_mode {
+                DataMode::Lines => documents::lines(text).take(ENOUGH).count() == ENOUGH,
+                DataMode::Stream => text.len() / ENOUGH >= config.block_size,
+            },
         }
     }
 

@@ -105,7 +105,7 @@ fn train<R: Stored + Precision>(job: &Job, stop: &AtomicBool) -> Result<Option<O
     outcome.loss = last_tenth(&last, config.steps);
     outcome.cpu_seconds = Some(time.as_secs_f64());
     atomic::write(&run.path().join("metrics.jsonl"), lines.as_bytes())?;
-    run.save_training(&mut trainer, &rng, &data_sha256)?;
+    run.save_training(&mut trainer, &rng, &data_sha256, None)?;
     if outcome.diverged.is_none() && config.data_mode == DataMode::Lines {
         trainer.swap_average()?;
         let mut samples = Vec::new();

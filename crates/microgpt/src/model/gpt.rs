@@ -90,6 +90,11 @@ impl Gpt {
         for layer in &self.layers {
             x = layer.forward(engine, x);
         }
+        self.head(engine, x, lm_head)
+    }
+
+    /// From the stream to the logits.
+    fn head<'e>(&self, engine: &'e dyn Engine, mut x: Tensor<'e>, lm_head: Tensor<'e>) -> Tensor<'e> {
         if let Some(norm) = &self.final_norm {
             x = norm.forward(engine, x);
         }
@@ -125,6 +130,10 @@ impl Network for Gpt {
         let parts = || self.parts(engine, batch);
         let Some(op) = self.whole else { return parts() };
         Tensor::from_params(engine, op, Shape::new(batch.rows(), self.wte.1.rows), parts)
+    }
+
+    fn read_out<'e>(&self, engine: &'e dyn Engine, stream: Tensor<'e>) -> Option<Tensor<'e>> {
+        Some(self.head(engine, stream, Tensor::param(engine, self.lm_head.0, self.lm_head.1)))
     }
 
     /// The keys and the values of each layer.

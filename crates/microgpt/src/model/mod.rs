@@ -33,6 +33,11 @@ pub trait Network: Debug + Send + Sync {
         None
     }
 
+    /// The logits of a stream that is not yet through all layers, as if it were.
+    fn read_out<'e>(&self, _engine: &'e dyn Engine, _stream: Tensor<'e>) -> Option<Tensor<'e>> {
+        None
+    }
+
     /// How many memories decoding needs, each with a row for each token, and how many numbers a row has.
     fn memory(&self) -> (usize, usize) {
         (0, 0)
@@ -94,6 +99,14 @@ impl Model {
     /// The logits of each row's next token, `[T, V]`.
     pub fn forward<'e>(&self, engine: &'e dyn Engine, batch: &Batch) -> Tensor<'e> {
         self.network.forward(engine, batch).named(None, "logits")
+    }
+
+    /// The stream at any layer read through the output head: the logits that it would have if it were the last. None for a
+    /// model without a stream.
+    ///
+    /// nostalgebraist, "interpreting GPT: the logit lens" (2020).
+    pub fn read_out<'e>(&self, engine: &'e dyn Engine, stream: Tensor<'e>) -> Option<Tensor<'e>> {
+        self.network.read_out(engine, stream)
     }
 
     /// The cross entropy of the logits, and what to descend on: the same, unless the model has an objective of its own.

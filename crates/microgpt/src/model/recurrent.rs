@@ -69,6 +69,10 @@ impl Network for Recurrent {
         x.linear(param(self.lm_head))
     }
 
+    fn read_out<'e>(&self, engine: &'e dyn Engine, stream: Tensor<'e>) -> Option<Tensor<'e>> {
+        Some(stream.linear(Tensor::param(engine, self.lm_head.0, self.lm_head.1)))
+    }
+
     fn memory(&self) -> (usize, usize) {
         (self.layers.len(), self.wte.1.cols)
     }

@@ -57,6 +57,7 @@ impl<'e> Tensor<'e> {
     }
 
     /// elu(x) + 1: x + 1 above 0, e^x below; always positive.
+    #[track_caller]
     pub fn feature(self) -> Tensor<'e> {
         self.op(Op::Feature(self.id), self.shape.rows, self.shape.cols)
     }
@@ -71,17 +72,20 @@ impl<'e> Tensor<'e> {
     }
 
     /// q k^T for each token, head, and token in sight; `hidden` elsewhere: `[T H, S]`.
+    #[track_caller]
     fn scores(self, k: Tensor<'e>, sight: Sight, hidden: f64) -> Tensor<'e> {
         let op = Op::Scores { q: self.id, k: k.id, sight, hidden };
         self.op(op, self.shape.rows * sight.heads(), self.engine.longest())
     }
 
     /// Scores less the head's slope times the distance, if there is one; -inf where nothing is in sight.
+    #[track_caller]
     fn recede(self, sight: Sight) -> Tensor<'e> {
         self.op(Op::Recede { x: self.id, sight }, self.shape.rows, self.shape.cols)
     }
 
     /// The values, by their weights.
+    #[track_caller]
     fn mix(self, v: Tensor<'e>, sight: Sight) -> Tensor<'e> {
         let op = Op::Mix { a: self.id, v: v.id, sight };
         self.op(op, self.shape.rows / sight.heads(), v.shape.cols * sight.group())

@@ -27,9 +27,9 @@ impl<'e> Tensor<'e> {
     /// The fixed row of each row's position: `sin(p / 10000^(2i/C))` in column 2i, the cosine of the same in 2i + 1.
     ///
     /// Vaswani et al., "Attention Is All You Need" (2017), section 3.5. Shapes: `[rows, cols]`.
+    #[track_caller]
     pub fn sinusoids(engine: &'e dyn Engine, rows: usize, cols: usize) -> Tensor<'e> {
-        let shape = Shape::new(rows, cols);
-        Tensor { engine, id: engine.eval(Op::Sinusoids, shape), shape }
+        Tensor::eval(engine, Op::Sinusoids, Shape::new(rows, cols))
     }
 
     /// Each of `heads` heads with its pairs of numbers turned by an angle that grows with the position p:
@@ -42,6 +42,7 @@ impl<'e> Tensor<'e> {
     ///
     /// # Panics
     /// If the heads are not of one, even size.
+    #[track_caller]
     pub fn rotate(self, heads: usize, base: f64) -> Tensor<'e> {
         let Shape { rows, cols } = self.shape;
         assert!(cols.is_multiple_of(2 * heads), "pairs of {heads} heads of {}", self.shape);

@@ -9,6 +9,15 @@ use crate::tensor::{Id, Op, Order};
 
 impl Tape {
     pub(super) fn backward(&mut self, id: Id) {
+        self.begin_backward(id);
+        // What was computed after the loss has no part in it.
+        for i in (0..=id.0 as usize).rev() {
+            self.hand_on_unless_held(self.tensors[i]);
+            self.clock.ended(self.tensors[i].op, 1);
+        }
+    }
+
+    pub(super) fn begin_backward(&mut self, id: Id) {
         let loss = self.get(id);
         assert_eq!(loss.shape.len(), 1, "backward: expected one number, found {}", loss.shape);
         // The parameters keep what they have; all that comes after them starts from 0.
@@ -16,14 +25,9 @@ impl Tape {
         self.grads.resize(self.values.len(), 0.0);
         self.grads[loss.start] = 1.0;
         self.clock.skip();
-        // What was computed after the loss has no part in it.
-        for i in (0..=id.0 as usize).rev() {
-            self.hand_on(self.tensors[i]);
-            self.clock.ended(self.tensors[i].op, 1);
-        }
     }
 
-    fn hand_on(&mut self, y: Stored) {
+    pub(super) fn hand_on(&mut self, y: Stored) {
         let fault = self.fault;
         match y.op {
             // The numbers are another tensor's, and so is their gradient.

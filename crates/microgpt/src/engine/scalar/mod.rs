@@ -13,10 +13,14 @@ use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::dropout;
 use std::cell::{Ref, RefCell};
 use std::ops::Range;
+use std::panic::Location;
 
 mod backward;
 mod forward;
+mod hold;
 mod recurrent;
+
+pub use hold::Hold;
 
 choices! {
     /// Mistakes found in published ports, to be planted on purpose: training goes on, and only a proof notices.
@@ -51,6 +55,9 @@ struct Tape {
     batch: Batch,
     chance: Option<u64>,
     fault: Option<Fault>,
+    /// What is to be held, and the places that are.
+    holds: Vec<Hold>,
+    held: Vec<usize>,
     clock: Clock,
 }
 
@@ -76,6 +83,7 @@ struct Stored {
     stride: usize,
     order: Option<Order>,
     label: Option<Label>,
+    line: Option<&'static Location<'static>>,
 }
 
 impl Stored {
@@ -126,7 +134,19 @@ impl Engine for Scalar {
 
     fn label(&self, tensor: Id, layer: Option<usize>, name: &'static str) {
         let label = Label { layer, name };
-        self.tape.borrow_mut().tensors[tensor.0 as usize].label = Some(label);
+        let tape = &mut *self.tape.borrow_mut();
+        tape.tensors[tensor.0 as usize].label = Some(label);
+        if !tape.holds.is_empty() {
+            tape.hold(tensor);
+        }
+    }
+
+    fn line(&self, tensor: Id, line: &'static Location<'static>) {
+        self.tape.borrow_mut().tensors[tensor.0 as usize].line = Some(line);
+    }
+
+    fn line_of(&self, tensor: Id) -> Option<&'static Location<'static>> {
+        self.tape.borrow().tensors[tensor.0 as usize].line
     }
 
     fn longest(&self) -> usize {
@@ -165,7 +185,9 @@ impl Engine for Scalar {
     fn grads(&self, tensor: Id) -> Vec<f64> {
         let tape = self.tape.borrow();
         let stored = &tape.tensors[tensor.0 as usize];
-        (0..stored.shape.rows).flat_map(|r| &tape.grads[stored.row(r)]).copied().collect()
+        // Before the way back there are none, which is as good as 0.
+        let number = |i| tape.grads.get(i).copied().unwrap_or(0.0);
+        (0..stored.shape.rows).flat_map(|r| stored.row(r)).map(number).collect()
     }
 
     fn nodes(&self) -> Vec<Node> {
@@ -235,6 +257,7 @@ impl Tape {
     /// Drops the tensors; the memory stays for the next.
     fn forget(&mut self) {
         self.tensors.clear();
+        self.held.clear();
         self.values.resize(self.num_params + self.memory.slots * self.memory.slot_len(), 0.0);
     }
 
@@ -250,7 +273,7 @@ impl Tape {
             Op::Remember { slot, .. } => (self.num_params + slot * self.memory.slot_len(), self.memory.cols),
             _ => (self.values.len(), shape.cols),
         };
-        let stored = Stored { op, shape, start, stride, order: None, label: None };
+        let stored = Stored { op, shape, start, stride, order: None, label: None, line: None };
         if start == self.values.len() {
             self.values.resize(start + shape.len(), 0.0);
         }

@@ -1,0 +1,108 @@
+//! What if; what is written; what differs.
+
+use crate::oracle::Oracle;
+use crate::studio::Page;
+use serde_json::json;
+
+pub(crate) fn what_if(page: &Page<'_>) {
+    let loss = Oracle::after(500).read("anna");
+    page.go("whatif?text=anna&step=500");
+    page.until("the loss", || page.count("#loss b") == 1 && page.number("#loss b", Some("title")) == loss);
+    page.click("#silence-0-2");
+    page.until("what follows", || page.count("#loss-after") == 1);
+    let changed = page.number("#loss-after", Some("title"));
+    assert_eq!(page.number("#loss-before", Some("title")), loss);
+    assert_ne!(changed, loss);
+    // A silent head and a row of zeros where it writes into what was found are the same.
+    let answer = page.post("/runs/microgpt-1/look", json!({"step": 500, "text": "anna", "edits": [{"kind": "head", "layer": 0, "head": 2}], "want": [{"name": "layer0.attn_found"}]}));
+    assert_eq!(answer["loss"].as_f64(), Some(changed));
+    assert!((0..5).all(|row| (8..12).all(|col| answer["windows"][0]["values"][row][col] == 0.0)));
+    page.settle();
+    page.shot("whatif");
+    page.click("#silence-neuron");
+    page.until("two edits", || page.count("#edits li") == 2);
+    page.click("#undo");
+    page.until("the first edit again", || page.number("#loss-after", Some("title")) == changed);
+    page.click("#undo");
+    page.until("nothing changed", || {
+        page.number("#loss b", Some("title")) == loss && page.count("#loss-after") == 0
+    });
+    page.click("#redo");
+    page.until("the edit again", || {
+        page.count("#loss-after") == 1 && page.number("#loss-after", Some("title")) == changed
+    });
+    page.click("#reset");
+    // A number of one's own: what the page shows of it is what was typed.
+    page.go("whatif?text=anna&step=500&edit=layer0.attn_wo:3:5");
+    page.shows(".editor", "layer0.attn_wo[3, 5]");
+    page.settle();
+    page.fill("#edit-value", "0.75");
+    page.click("#edit-set");
+    page.until("what follows", || page.count("#loss-after") == 1);
+    let answer = page.post(
+        "/runs/microgpt-1/look",
+        json!({"step": 500, "text": "anna", "want": [],
+        "edits": [{"kind": "weight", "name": "layer0.attn_wo", "row": 3, "col": 5, "value": 0.75}]}),
+    );
+    assert_eq!(answer["loss"].as_f64(), Some(page.number("#loss-after", Some("title"))));
+    page.fill("#borrow-text", "emma");
+    page.click("#borrow");
+    page.until("two edits", || page.count("#edits li") == 2);
+    page.click("#reset");
+}
+
+pub(crate) fn generate(page: &Page<'_>) {
+    page.go("write?step=500");
+    page.until("what may come", || page.count("#view .bar") == 27);
+    page.settle();
+    let first = page.post("/runs/microgpt-1/next", json!({"step": 500, "tokens": [], "most": 200}));
+    let shown = page.attribute("#view .bar", "title");
+    assert!(shown.starts_with(&first["tokens"][0]["probability"].to_string()), "{shown}");
+    page.click("#view .bar");
+    page.until("a letter", || page.count("#writing button") == 2);
+    page.settle();
+    page.click("#write-one");
+    page.until("another letter", || page.count("#writing button") == 3);
+    page.settle();
+    // The three likeliest alone.
+    page.js(
+        "const s = document.getElementById('top_k'); s.value = 3; s.dispatchEvent(new Event('input'))",
+        json!([]),
+    );
+    page.until("three that may come", || page.count("#view .bar:not(.out)") == 3);
+    page.js(
+        "const s = document.getElementById('top_k'); s.value = 0; s.dispatchEvent(new Event('input'))",
+        json!([]),
+    );
+    page.click("#write-back");
+    page.until("a letter less", || page.count("#writing button") == 2);
+    page.settle();
+    page.click("#view .bar:nth-child(2)");
+    page.until("another branch", || page.count(".tree .leaf:not(.ghost)") >= 4);
+    page.click("#write-ten");
+    page.until("ten samples", || page.count("#written li") == 10);
+    page.settle();
+    page.shot("write");
+    page.click("#write-again");
+    page.until("the start", || page.count("#writing button") == 1);
+    page.settle();
+    page.click("#write-on");
+    page.until("a few letters", || page.count("#writing button") >= 4);
+    page.go("train");
+}
+
+pub(crate) fn compare(page: &Page<'_>) {
+    page.go("compare?text=anna");
+    page.shows("#verdict-compare", "The first number that parts");
+    let [a, b] = ["#loss-a", "#loss-b"].map(|css| page.number(css, Some("title")));
+    assert_eq!((a, b), (Oracle::after(0).read("anna"), Oracle::after(500).read("anna")));
+    page.settle();
+    page.shot("compare");
+    // The same beside the same: nothing differs.
+    page.go("compare?text=anna&as=77&bs=77");
+    page.shows("#verdict-compare", "Nothing differs");
+    page.go("compare?text=anna&as=77&bs=78");
+    page.shows("#first-parted", "parts");
+    let (before, after) = (Oracle::after(77), Oracle::after(78));
+    let _ = (before, after);
+}

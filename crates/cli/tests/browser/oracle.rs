@@ -1,0 +1,63 @@
+//! What the library says, without a server: the default run, trained here to some step, and a text computed with it.
+
+use microgpt::batch::Batch;
+use microgpt::corpus::Corpus;
+use microgpt::rng::Rng;
+use microgpt::train::Trainer;
+use microgpt::{Config, inspect};
+
+/// The names that are built in.
+const NAMES: &str = include_str!("../../../../data/names.txt");
+
+/// The default run.
+pub(crate) struct Oracle {
+    corpus: Corpus,
+    trainer: Trainer<f64>,
+}
+
+impl Oracle {
+    /// After so many steps.
+    pub(crate) fn after(steps: usize) -> Oracle {
+        let config = Config::default();
+        let mut rng = Rng::new(config.seed);
+        let mut corpus = Corpus::read(NAMES.into(), &config, None, &mut rng).unwrap();
+        let (vocab_size, block_size) = (corpus.tokenizer.vocab_size(), config.block_size);
+        let mut trainer = Trainer::new(config, vocab_size, &mut rng).unwrap();
+        let mut batch = Batch::default();
+        for step in 0..steps {
+            corpus.fill(&mut batch, step, 1, block_size).unwrap();
+            trainer.step(&batch).unwrap();
+        }
+        Oracle { corpus, trainer }
+    }
+
+    /// Computes a text, forward and backward; gives its loss.
+    pub(crate) fn read(&mut self, text: &str) -> f64 {
+        let bos = self.corpus.tokenizer.bos();
+        let mut tokens = vec![bos];
+        self.corpus.tokenizer.encode_into(text, &mut tokens).unwrap();
+        tokens.push(bos);
+        let mut batch = Batch::default();
+        batch.push_document(&tokens, self.trainer.config.block_size);
+        self.trainer.engine.begin(&batch);
+        let [loss, objective] =
+            self.trainer.model.loss(&*self.trainer.engine, &batch).map(|tensor| tensor.id());
+        self.trainer.engine.backward(objective);
+        self.trainer.engine.number(loss, 0, 0)
+    }
+
+    /// A tensor's numbers, row after row, and their gradients.
+    pub(crate) fn tensor(&self, name: &str) -> (Vec<f64>, Vec<f64>, usize) {
+        let node = inspect::find(&*self.trainer.engine, name).unwrap();
+        let engine = &*self.trainer.engine;
+        (engine.values(node.id).to_vec(), engine.grads(node.id).to_vec(), node.shape.cols)
+    }
+
+    /// A weight and its gradient.
+    pub(crate) fn weight(&mut self, name: &str, row: usize, col: usize) -> (f64, f64) {
+        let matrix = self.trainer.model.layout.find(name).unwrap();
+        let at = matrix.offset + row * matrix.shape.cols + col;
+        let (params, grads) = self.trainer.engine.slices();
+        (params[at], grads[at])
+    }
+}

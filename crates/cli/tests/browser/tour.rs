@@ -1,0 +1,93 @@
+//! The tour, and what holds everywhere: addresses, keys, speed, light and dark, a narrow window.
+
+use crate::studio::Page;
+use serde_json::json;
+
+pub(crate) fn ten_stops(page: &Page<'_>) {
+    page.go("tour?text=anna&step=500");
+    for stop in 1..=10 {
+        page.shows(".stopcard", &format!("Stop {stop} of 10"));
+        page.click("#choice-1");
+        page.until("an answer", || page.count("#answer") == 1);
+        assert!(page.text("#answer").len() > 40);
+        assert_eq!(page.count(".choice.right"), 1);
+        page.settle();
+        page.shot(&format!("tour-{stop}"));
+        if stop < 10 {
+            page.click("#tour-next");
+        }
+    }
+}
+
+/// A view can be handed on; back and forward work; keys go from view to view.
+pub(crate) fn address_and_keys(page: &Page<'_>) {
+    page.go("train?run=microgpt-1&step=10&text=otto");
+    page.js("document.activeElement.blur()", json!([]));
+    page.press("2");
+    page.until("the second view", || page.count(".view-inside") == 1);
+    assert_eq!(page.js("return location.hash", json!([])), "#inside?run=microgpt-1&step=10&text=otto");
+    page.press("5");
+    page.until("the fifth", || page.count(".view-write") == 1);
+    page.js("history.back()", json!([]));
+    page.until("the second again", || page.count(".view-inside") == 1);
+    page.js("history.forward()", json!([]));
+    page.until("the fifth again", || page.count(".view-write") == 1);
+    page.press("?");
+    page.until("help", || page.count("dialog[open]") == 1);
+    page.press("\u{e00c}");
+    page.until("no help", || page.count("dialog[open]") == 0);
+    // A new page at the same address shows the same.
+    page.open("about:blank");
+    page.open(&format!("{}/#inside?run=microgpt-1&step=10&text=otto", page.url));
+    page.shows("#step-now", "10");
+    page.until("five letters", || page.count("#tokens .token") == 5);
+}
+
+/// Any view of the default model is there again within 50 ms of a change of step or text.
+pub(crate) fn redraws_within(page: &Page<'_>) {
+    for view in ["inside", "whatif", "write", "ops"] {
+        page.go(&format!("{view}?run=microgpt-1&step=300&text=anna"));
+        page.settle();
+        let times = page.later(
+            "const { go } = await import('/state.js'); const times = [];
+             for (let i = 0; i < 15; i++) {
+               const quiet = new Promise((resolve) => {
+                 let timer; const watch = new MutationObserver(() => { last = performance.now(); clearTimeout(timer); timer = setTimeout(() => { watch.disconnect(); resolve(); }, 150); });
+                 let last = 0; watch.observe(document.getElementById('view'), { childList: true, subtree: true, attributes: true, characterData: true });
+                 const start = performance.now(); go({ step: 200 + 7 * i });
+                 setTimeout(() => resolve(), 1500);
+                 times.push(() => last - start);
+               });
+               await quiet;
+             }
+             return times.map((f) => f())",
+            json!([]),
+        );
+        let mut times: Vec<f64> = times.as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
+        times.sort_by(f64::total_cmp);
+        eprintln!("{view}: redrawn in {:.0} ms (median), {:.0} ms at most", times[7], times[14]);
+        let limit = if cfg!(debug_assertions) { 250.0 } else { 50.0 };
+        assert!(times[7] < limit, "{view}: {times:?}");
+    }
+}
+
+pub(crate) fn light_dark_and_narrow(page: &Page<'_>) {
+    let views = ["train", "inside", "ops", "whatif", "write", "compare", "tour"];
+    for (name, size, dark) in
+        [("light", [1280, 720], false), ("dark", [1280, 800], true), ("phone", [390, 844], false)]
+    {
+        page.look(size, dark);
+        for view in views {
+            page.go(&format!("{view}?run=microgpt-1&text=anna"));
+            page.settle();
+            page.shot(&format!("{name}-{view}"));
+            let [wide, room] = ["scrollWidth", "clientWidth"].map(|of| {
+                page.js(&format!("return document.getElementById('view').{of}"), json!([])).as_u64().unwrap()
+            });
+            assert!(wide <= room, "{view}, {name}: {wide} pixels in a window of {room}");
+        }
+        let paper = page.js("return getComputedStyle(document.body).backgroundColor", json!([]));
+        assert_eq!(paper, if dark { "rgb(18, 20, 25)" } else { "rgb(251, 251, 249)" });
+    }
+    page.look([1280, 800], false);
+}

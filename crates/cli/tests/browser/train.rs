@@ -1,0 +1,100 @@
+//! The runs: trained, travelled through, begun by the form, and there again after a power cut.
+
+use crate::studio::{Page, Studio};
+use serde_json::json;
+use std::time::Instant;
+
+const ARTICLE: &str = include_str!("../../../../tests/golden/article_ssa.stdout");
+
+/// The loss that microgpt.py printed for a step.
+fn printed(step: usize) -> &'static str {
+    let line = ARTICLE.lines().filter(|line| line.starts_with("step")).nth(step - 1).unwrap();
+    line.split("loss ").nth(1).unwrap()
+}
+
+pub(crate) fn first_sample(page: &Page<'_>) {
+    let started = Instant::now();
+    loop {
+        let ready = std::net::TcpStream::connect(page.url.trim_start_matches("http://")).is_ok();
+        if ready {
+            break;
+        }
+        assert!(started.elapsed().as_secs() < 20, "the studio does not listen");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    page.open(&page.url);
+    page.until("a first sample", || page.count("#samples .mono") > 0);
+    eprintln!("from listening to the first trained sample on the page: {} ms", started.elapsed().as_millis());
+}
+
+pub(crate) fn losses_are_those_of_microgpt_py(page: &Page<'_>) {
+    page.shows("#step-now", "500");
+    page.shows("#where", &format!("loss {}", printed(500)));
+    page.shows("#words", "equally likely");
+    page.shot("train");
+    for step in [1, 2, 37, 100, 250, 499] {
+        page.go(&format!("train?step={step}"));
+        page.shows("#where", &format!("loss {}", printed(step)));
+    }
+    assert_eq!(page.count("#matrices tbody tr"), 9);
+}
+
+pub(crate) fn time_travel(page: &Page<'_>) {
+    page.go("train");
+    page.js("document.activeElement.blur()", json!([]));
+    // Home, then right, right, left: the keys of the step.
+    page.press("\u{e011}");
+    page.shows("#step-now", "0");
+    page.press("\u{e014}\u{e014}\u{e014}\u{e012}");
+    page.shows("#where", &format!("loss {}", printed(2)));
+    // The slider by the pointer: its middle is half the way.
+    page.point("#slider", [0.5, 0.5], true);
+    page.until("a step near the middle", || {
+        (230..=270).contains(&page.text("#step-now").parse::<usize>().unwrap())
+    });
+    let step: usize = page.text("#step-now").parse().unwrap();
+    page.shows("#where", &format!("loss {}", printed(step)));
+    page.press("\u{e010}");
+    page.shows("#step-now", "500");
+}
+
+pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
+    page.go("train");
+    page.click("#new-run");
+    page.fill("#set-n_head", "3");
+    page.shows("#verdict", "n_head");
+    page.until("no start with 3 heads", || page.count("#start:disabled") == 1);
+    page.fill("#set-n_head", "2");
+    page.shows("#verdict", "4,064 parameters");
+    page.fill("#find-setting", "norm-");
+    page.fill("#find-setting", "");
+    page.fill("#set-steps", "60");
+    page.fill("#run-name", "two-heads");
+    page.shot("form");
+    page.click("#start");
+    page.until("a second run", || page.count(".runs tbody tr") == 2);
+    page.shows("#where", "60 / 60");
+    let run = page.get("/runs/two-heads");
+    assert_eq!((run["heads"].as_u64(), run["step"].as_u64()), (Some(2), Some(60)));
+    let said = page.js(
+        "return [...document.querySelectorAll('.runs tbody tr')].map((row) => row.textContent).join('|')",
+        json!([]),
+    );
+    assert!(said.as_str().unwrap().contains("n_head 2"), "{said}");
+    page.settle();
+    page.shot("two-runs");
+}
+
+pub(crate) fn the_server_goes_and_comes_back(page: &Page<'_>, mut studio: Studio) {
+    page.go("train");
+    let before = page.complaints();
+    assert_eq!(before, [""; 0], "the browser's console");
+    studio.kill();
+    page.until("the page to notice", || page.count(".link-state.away") == 1);
+    studio.run(&["two-heads"]);
+    page.until("the page to be connected again", || page.count(".link-state:not(.away)") == 1);
+    page.shows("#where", "60 / 60");
+    // That nobody answered for a moment is what the console says of it, and may say.
+    let after: Vec<String> = page.complaints();
+    assert!(after.iter().all(|line| line.contains("ERR_") || line.contains("Failed to load")), "{after:?}");
+}

@@ -1,0 +1,61 @@
+// What the page shows is written in its address: #inside?run=a&step=200&text=emma. To hand on a view is to hand on the
+// address; back and forward are the browser's.
+
+const listeners = new Set();
+
+// The view's name and what it is about, all as text.
+export const state = { view: "train" };
+
+function read() {
+  const [view, query] = location.hash.slice(1).split("?");
+  for (const key of Object.keys(state)) delete state[key];
+  state.view = view || "train";
+  for (const [key, value] of new URLSearchParams(query ?? "")) state[key] = value;
+}
+
+export function addressOf(changes) {
+  const next = { ...state, ...changes };
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(next)) {
+    // A text may be empty; nothing else is worth naming then.
+    if (key === "view" || value === null || value === undefined || (value === "" && key !== "text")) continue;
+    query.set(key, String(value));
+  }
+  const text = query.toString();
+  return `#${next.view}${text ? `?${text}` : ""}`;
+}
+
+// Changes what is shown. A change that one would want to come back from makes an entry in the history; a slider does not.
+export function go(changes, { remember = false } = {}) {
+  const address = addressOf(changes);
+  if (address === location.hash) return;
+  const before = { ...state };
+  history[remember ? "pushState" : "replaceState"](null, "", address);
+  read();
+  tell(before);
+}
+
+// Calls f(state, changed) now and whenever something changed; `changed` has the names of what did.
+export function watch(f) {
+  listeners.add(f);
+  return () => listeners.delete(f);
+}
+
+function tell(before) {
+  const names = new Set([...Object.keys(before), ...Object.keys(state)]);
+  const changed = new Set([...names].filter((name) => before[name] !== state[name]));
+  if (changed.size > 0) for (const f of [...listeners]) f(state, changed);
+}
+
+// The number under that name, or the fallback.
+export function number(name, fallback = null) {
+  const value = Number(state[name]);
+  return state[name] === undefined || !Number.isFinite(value) ? fallback : value;
+}
+
+addEventListener("popstate", () => {
+  const before = { ...state };
+  read();
+  tell(before);
+});
+read();
