@@ -219,11 +219,7 @@ fn draw(svg: &mut String, series: &Series, x: &Scale, y: &Scale) {
     let points: Vec<&Point> = series.points.iter().filter(shown).collect();
     let _ = write!(svg, "<g class=\"s\" data-n=\"{}\" data-p=\"", escape(&series.name));
     for p in &points {
-        let label = if p.label.is_empty() {
-            String::new()
-        } else {
-            format!(" {}", escape(&p.label.replace(['|', ';'], " ")))
-        };
+        let label = escape(&p.label.replace(['|', ';'], " "));
         let error = p.error.map(|error| format!(" ± {error:.4}")).unwrap_or_default();
         let (at_x, at_y) = (x.place(p.x), y.place(p.y));
         let _ = write!(svg, "{at_x:.1};{at_y:.1};{};{:.4}{error};{label}|", short(p.x), p.y);

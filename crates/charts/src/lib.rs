@@ -43,7 +43,7 @@ svg.mg{--paper:#fff;--ink:#1c2024;--soft:#62666d;--line:#e3e5e9;--c0:#2f6fde;--c
 @media(prefers-color-scheme:dark){svg.mg{--paper:#16181c;--ink:#e8eaed;--soft:#9aa0a8;--line:#30343b;--c0:#6ea8fe;\
 --c1:#ffa94d;--c2:#4cd4a6;--c3:#e58fe2;--c4:#d9c14a;--c5:#aaa4ff;--c6:#ff8fa8;--c7:#8fc9dd}}\
 svg.mg text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:var(--ink)}\
-svg.mg .soft{fill:var(--soft)}svg.mg .title{font-size:15px;font-weight:600}\
+svg.mg .soft{fill:var(--soft)}svg.mg .title{font-size:15px;font-weight:600}svg.mg .head{font-weight:600}\
 svg.mg .grid{stroke:var(--line);fill:none}svg.mg .axis{stroke:var(--soft);fill:none}\
 svg.mg .l{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}svg.mg .dash{stroke-dasharray:5 4}\
 svg.mg .bar{stroke-width:1.5;fill:none}";

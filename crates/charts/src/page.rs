@@ -18,7 +18,7 @@ const PAGE_STYLE: &str = "\
 font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\
 main{max-width:1220px;margin:0 auto;padding:24px 16px 48px}h1{font-size:1.7rem;line-height:1.2;margin:.2em 0}\
 h2{font-size:1.15rem;margin:1.8em 0 .6em}p{margin:.4em 0;max-width:75ch}.soft{color:var(--soft)}\
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px;align-items:start}\
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:16px;align-items:start}\
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:6px}svg.mg{display:block;width:100%;height:auto}\
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}\
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}\

@@ -46,13 +46,16 @@ impl Rows {
         let top = 38.0;
         let bottom = top + ROW * self.rows.len() as f64 + 4.0;
         let height = bottom + 46.0 + 17.0 * notes.len() as f64;
-        let ends = self.rows.iter().filter_map(|row| Some((row.value?, row.error.unwrap_or(0.0))));
-        // A bar that is much longer than all others would press these together: it is cut.
-        let values = || self.rows.iter().filter_map(|row| row.value);
-        let most = values().fold(f64::NEG_INFINITY, f64::max);
-        let least = values().fold(f64::INFINITY, f64::min);
-        let span = (most - least).max(1e-9);
-        let ends = ends.flat_map(|(value, error)| [value - error.min(span), value + error.min(span)]);
+        // A bar that is much longer than all others would press these together: it is cut. So is what lies far off.
+        let mut values: Vec<f64> = self.rows.iter().filter_map(|row| row.value).collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (values.first().copied().unwrap_or(0.0), values.last().copied().unwrap_or(1.0));
+        let usual = values.get(values.len() * 9 / 10).copied().unwrap_or(most);
+        let limit = if most - usual > 2.0 * (usual - least) { usual + 0.2 * (usual - least) } else { most };
+        let span = (limit - least).max(1e-9);
+        let near = self.rows.iter().filter_map(|row| Some((row.value?, row.error.unwrap_or(0.0).min(span))));
+        let near = near.filter(|(value, _)| *value <= limit);
+        let ends = near.flat_map(|(value, error)| [value - error, value + error]);
         let x = Scale::over(ends.chain(self.level), false, left, right);
 
         let mut svg = open(height, alone, &self.title);
@@ -73,18 +76,14 @@ impl Rows {
             let at = top + ROW * (i as f64 + 0.5);
             let name = escape(&shorten(&row.name, 34));
             let (Some(value), color) = (row.value, row.color % COLORS) else {
-                let (class, note) =
-                    if row.note.is_empty() { ("", "") } else { (" class=\"soft\"", &*row.note) };
-                let weight = if row.note.is_empty() { " font-weight=\"600\"" } else { "" };
-                let _ = write!(
-                    svg,
-                    "<text{class}{weight} x=\"12\" y=\"{:.1}\">{name} {}</text>",
-                    at + 4.5,
-                    escape(note)
-                );
+                let class = if row.note.is_empty() { "head" } else { "soft" };
+                let text = format!("{name} {}", escape(&row.note));
+                let _ = write!(svg, "<text class=\"{class}\" x=\"12\" y=\"{:.1}\">{text}</text>", at + 4.5);
                 continue;
             };
-            let place = x.place(value);
+            // What lies beyond the end stands there as an arrow.
+            let beyond = value > x.max;
+            let place = if beyond { right } else { x.place(value) };
             let error = row.error.map(|error| format!(" ± {error:.4}")).unwrap_or_default();
             let _ = write!(
                 svg,
@@ -92,7 +91,7 @@ impl Rows {
                 at + 4.5,
                 escape(&row.note.replace(['|', ';'], " "))
             );
-            if let Some(error) = row.error {
+            if let Some(error) = row.error.filter(|_| !beyond) {
                 let low = x.place((value - error).max(x.min));
                 let high = x.place((value + error).min(x.max));
                 let _ = write!(
@@ -100,10 +99,12 @@ impl Rows {
                     "<path class=\"bar\" stroke=\"var(--c{color})\" d=\"M{low:.1} {at:.1}H{high:.1}\"/>"
                 );
             }
-            let _ = write!(
-                svg,
-                "<circle cx=\"{place:.1}\" cy=\"{at:.1}\" r=\"4\" fill=\"var(--c{color})\"/></g>"
-            );
+            let _ = if beyond {
+                let (start, top) = (place - 6.0, at - 4.5);
+                write!(svg, "<path fill=\"var(--c{color})\" d=\"M{start:.1} {top:.1}l9 4.5l-9 4.5z\"/></g>")
+            } else {
+                write!(svg, "<circle cx=\"{place:.1}\" cy=\"{at:.1}\" r=\"4\" fill=\"var(--c{color})\"/></g>")
+            };
             let sign = if self.level == Some(0.0) { format!("{value:+.4}") } else { format!("{value:.4}") };
             let _ = write!(
                 svg,
@@ -160,6 +161,10 @@ mod tests {
         let bar = svg.split("class=\"bar\"").nth(2).unwrap();
         let end: f64 = bar.split('H').nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
         assert!(end <= WIDTH, "{end}");
+        // What lies far off does not press the others together.
+        let value = |i| Some(if i == 29 { 90.0 } else { f64::from(i) });
+        let far = Rows { rows: (0..30).map(|i| row("x", value(i), None)).collect(), ..rows }.svg(true);
+        assert_eq!((far.matches("<circle").count(), far.matches("l9 4.5").count()), (29, 1));
         assert!(Rows::default().svg(false).ends_with("</svg>\n"));
     }
 }

@@ -90,12 +90,18 @@ pub(super) fn measures(folder: &Path) -> Result<Vec<Chart>> {
             }
             match value {
                 Value::Number(y) => add(&mut found, name, "", step, y.as_f64()),
+                // By the matrix: grad_norm, update_ratio.
                 Value::Object(parts) => {
-                    parts.iter().for_each(|(part, y)| add(&mut found, name, part, step, y.as_f64()));
+                    for (part, value) in parts {
+                        each(value, part, name, &mut |field, part, y| add(&mut found, field, part, step, y));
+                    }
                 }
+                // By the layer: dead units, and by the head the entropy.
                 Value::Array(parts) => {
-                    let each = parts.iter().enumerate();
-                    each.for_each(|(i, y)| add(&mut found, name, &i.to_string(), step, y.as_f64()));
+                    for (i, value) in parts.iter().enumerate() {
+                        let part = format!("layer {i}");
+                        each(value, &part, name, &mut |field, part, y| add(&mut found, field, part, step, y));
+                    }
                 }
                 _ => {}
             }
@@ -110,6 +116,25 @@ pub(super) fn measures(folder: &Path) -> Result<Vec<Chart>> {
         Chart { title: name.replace('_', " "), x: Axis::plain("steps"), series, ..Chart::default() }
     };
     Ok(found.into_iter().map(chart).collect())
+}
+
+/// Gives to `add` each number in what a line has of one part: a number, or fields, or fields with a number by head.
+fn each(value: &Value, part: &str, name: &str, add: &mut dyn FnMut(&str, &str, Option<f64>)) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let field = format!(
+                    "{field}, by {}",
+                    if name == "matrices" { "matrix" } else { name.trim_end_matches('s') }
+                );
+                each(value, part, &field, add);
+            }
+        }
+        Value::Array(heads) => {
+            heads.iter().enumerate().for_each(|(i, y)| add(name, &format!("{part}, head {i}"), y.as_f64()));
+        }
+        value => add(name, part, value.as_f64()),
+    }
 }
 
 fn add(found: &mut Vec<(String, Vec<Series>)>, name: &str, part: &str, step: f64, y: Option<f64>) {
