@@ -14,6 +14,7 @@ Examples:
   microgpt train --resume microgpt-1         go on with runs/microgpt-1, to the same bits as without a break
   microgpt generate microgpt-1 --prompt ka   invent more, beginning as you like
   microgpt generate microgpt-1 --top-k 3 --compare            are they copied, near, or new?
+  microgpt runs                              what was trained, how far, how well
   microgpt eval microgpt-1 --data other.txt  how well does it know another text?
   microgpt prove --n-head 2                  is every gradient right?
   microgpt prove --all                       is every variant right, with every other?
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Studio(StudioArgs),
     /// Write the look-inside views of a run to one file that opens by double-click
     Export(ExportArgs),
+    /// List the runs there are, with their losses; `runs rm NAME` removes one
+    Runs(RunsArgs),
     /// List what can be chosen: presets, settings, variants
     List,
     /// Show a formula for --activation: its derivative, and some numbers
@@ -134,6 +137,12 @@ pub(crate) struct TrainArgs {
     /// JSON lines on standard output
     #[arg(long)]
     pub(crate) json: bool,
+    /// On a terminal, a line that changes instead of the live view
+    #[arg(long, alias = "no_tui")]
+    pub(crate) no_tui: bool,
+    /// Write no events for TensorBoard
+    #[arg(long, alias = "no_tensorboard")]
+    pub(crate) no_tensorboard: bool,
 }
 
 /// Unless `--save-every` says otherwise.
@@ -144,6 +153,9 @@ pub(crate) struct GenerateArgs {
     /// The run: a name in runs/, or the path of its folder or of a checkpoint in it
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    /// Which of its checkpoints: latest, or best (the lowest loss on what is held back)
+    #[arg(long, value_name = "latest|best", value_parser = ["latest", "best"])]
+    pub(crate) checkpoint: Option<String>,
     /// What each sample begins with
     #[arg(
         long,
@@ -180,6 +192,9 @@ pub(crate) struct EvalArgs {
     /// The run: a name in runs/, or the path of its folder or of a checkpoint in it
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
+    /// Which of its checkpoints: latest, or best (the lowest loss on what is held back)
+    #[arg(long, value_name = "latest|best", value_parser = ["latest", "best"])]
+    pub(crate) checkpoint: Option<String>,
     /// The text: UTF-8, documents or a stream as the run has learnt; - is standard input
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) data: String,
@@ -192,6 +207,35 @@ pub(crate) struct EvalArgs {
     /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// Where they are
+    #[arg(value_name = "FOLDER", default_value = microgpt_runs::run::RUNS)]
+    pub(crate) folder: String,
+    /// JSON lines on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Remove runs and all that was saved of them; asks first
+    Rm(RmArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// Names in runs/, or paths of their folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -287,11 +331,20 @@ pub(crate) struct SettingsArgs {
 impl SettingsArgs {
     /// All sides together: preset < file < environment < flags.
     pub(crate) fn resolve(&self) -> Result<Settings, microgpt::Error> {
-        self.resolve_with(&[])
+        Settings::resolve(&self.assignments()?)
     }
 
     /// The same with words that are not flags: files to read.
     pub(crate) fn resolve_with(&self, files: &[String]) -> Result<Settings, microgpt::Error> {
+        let mut sides = self.assignments()?;
+        if !files.is_empty() {
+            sides.push(assignment("data", &files.join("\0")));
+        }
+        Settings::resolve(&sides)
+    }
+
+    /// What all sides say, the later ones stronger.
+    pub(crate) fn assignments(&self) -> Result<Vec<Assignment>, microgpt::Error> {
         let mut sides = match &self.config {
             Some(path) => settings::read_file(path)?,
             None => Vec::new(),
@@ -302,13 +355,10 @@ impl SettingsArgs {
         );
         sides.extend(env);
         sides.extend(self.flags());
-        if !files.is_empty() {
-            sides.push(assignment("data", &files.join("\0")));
-        }
         for name in unknown {
             crate::notice(&format!("{name}: no such setting; ignored"));
         }
-        Settings::resolve(&sides)
+        Ok(sides)
     }
 
     /// The flags alone.

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &EvalArgs) -> Result<ExitCode> {
     let run = Run::find(&args.run)?;
+    let run = args.checkpoint.iter().try_fold(run, |run, which| run.with_checkpoint(which))?;
     match run.read_settings()?.config.engine {
         EngineKind::Scalar => eval::<f64>(&run, args),
         EngineKind::Fast => eval::<f32>(&run, args),

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<ExitCode> {
     let run = Run::find(&args.run)?;
+    let run = args.checkpoint.iter().try_fold(run, |run, which| run.with_checkpoint(which))?;
     match run.read_settings()?.config.engine {
         EngineKind::Scalar => generate::<f64>(&run, args),
         EngineKind::Fast => generate::<f32>(&run, args),
@@ -46,7 +47,7 @@ fn generate<R: Stored + Precision>(run: &Run, args: &GenerateArgs) -> Result<Exi
     let mut trainer = Trainer::resume(saved.checkpoint)?;
     trainer.swap_average()?;
     let Trainer { model, mut engine, .. } = trainer;
-    let voice = Voice::new(args.json);
+    let voice = Voice::new(args.json, false);
     let (stop, shows) = (&args.stop[..], args.show_probs);
     let writer = Writer { config: &config, model: &model, tokenizer: &tokenizer, stop, shows };
     let mut counts = vec![0; Novelty::ALL.len()];

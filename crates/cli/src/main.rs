@@ -2,14 +2,22 @@
 //! ([`microgpt`]).
 //!
 //! - [`args`]: what may stand on the command line
-//! - [`voice`]: how training is told: plain lines in a pipe, a live line on a terminal, JSON
+//! - [`voice`]: how training is told: plain lines in a pipe, JSON, and on a terminal [`live`]
 //! - [`samples`]: what a model writes
-//! - [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`],
+//! - [`watch`]: the live view
+//! - [`session`], [`folder`], [`autopsy`]: a training's steps, what it writes down, why it has ended
+//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`],
 //!   [`studio`]: the commands
 
 mod args;
+mod watch;
+mod live;
 mod voice;
 mod samples;
+mod folder;
+mod autopsy;
+mod session;
+mod runs;
 mod train;
 mod generate;
 mod eval;
@@ -57,6 +65,7 @@ fn main() -> ExitCode {
         Some(Command::Tokenize(args)) => tokenize::run(&args),
         Some(Command::Studio(args)) => studio::run(&args),
         Some(Command::Export(args)) => studio::export(&args),
+        Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
     };
@@ -71,8 +80,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// A line on standard error.
+/// A line on standard error; during the live view, after it.
 fn notice(text: &str) {
+    if watch::keeps(text) {
+        return;
+    }
     let _ = writeln!(io::stderr(), "microgpt: {text}");
 }
 

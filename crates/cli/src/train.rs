@@ -1,109 +1,102 @@
-//! `microgpt train`: data, model, the loop, samples; and the run folder beside it.
+//! `microgpt train`: what a training begins with, new or resumed. [`crate::session`] makes its steps.
 
 use crate::args::TrainArgs;
-use crate::samples;
-use crate::voice::{Beginning, Voice, program};
+use crate::folder::{Folder, Records, unsaved};
+use crate::session::{STOP, Session};
 use anyhow::Result;
 use microgpt::Error;
-use microgpt::batch::Batch;
-use microgpt::corpus::Corpus;
 use microgpt::engine::Precision;
-use microgpt::evaluate;
-use microgpt::real::{EngineKind, Real};
+use microgpt::measures::{Meter, measure_every};
+use microgpt::real::EngineKind;
 use microgpt::rng::Rng;
-use microgpt::train::{Step, Trainer};
-use microgpt_runs::Settings;
-use microgpt_runs::metrics::Metrics;
+use microgpt::train::Trainer;
+use microgpt_runs::data::Data;
 use microgpt_runs::run::{RUNS, Run};
+use microgpt_runs::settings::holds_back;
 use microgpt_runs::weights::Stored;
+use microgpt_runs::{Settings, lock::Lock};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-/// Ctrl+C was pressed: the step in hand is finished, the run is saved.
-static STOP: AtomicBool = AtomicBool::new(false);
-
-/// A training under way.
-struct Session<R: Real> {
-    settings: Settings,
-    corpus: Corpus,
-    rng: Rng,
-    trainer: Trainer<R>,
-    folder: Option<Folder>,
-}
-
-/// Where it is saved.
-struct Folder {
-    run: Run,
-    metrics: Metrics,
-    data_sha256: String,
-    /// Was it asked for?
-    asked: bool,
-}
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode> {
     // A second Ctrl+C does not wait.
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Relaxed) {
+            crate::watch::restore();
             std::process::exit(130);
         }
     });
     match &args.resume {
         Some(name) => {
             let run = Run::find(name)?;
+            let lock = run.lock()?;
             match run.read_settings()?.config.engine {
-                EngineKind::Scalar => resume::<f64>(run, name, args)?.train(args),
-                EngineKind::Fast => resume::<f32>(run, name, args)?.train(args),
+                EngineKind::Scalar => resume::<f64>(run, lock, name, args)?.train(args),
+                EngineKind::Fast => resume::<f32>(run, lock, name, args)?.train(args),
             }
         }
         None => {
-            let settings = args.settings.resolve()?;
+            let given = args.settings.assignments()?;
+            let mut settings = Settings::resolve(&given)?;
+            let data = settings.read_data()?;
+            if holds_back(&given, &settings) && data.is_worth_holding_back(&settings.config) {
+                settings.config.val_fraction = 0.1;
+            }
             match settings.config.engine {
-                EngineKind::Scalar => begin::<f64>(settings, args)?.train(args),
-                EngineKind::Fast => begin::<f32>(settings, args)?.train(args),
+                EngineKind::Scalar => begin::<f64>(settings, data, None, args)?.train(args),
+                EngineKind::Fast => begin::<f32>(settings, data, None, args)?.train(args),
             }
         }
     }
 }
 
-/// A new run.
-fn begin<R: Stored + Precision>(settings: Settings, args: &TrainArgs) -> Result<Session<R>> {
+/// A new run; in a folder that is there already, if nothing was saved of it yet.
+fn begin<R: Stored + Precision>(
+    settings: Settings,
+    data: Data,
+    again: Option<(Run, Lock)>,
+    args: &TrainArgs,
+) -> Result<Session<R>> {
     // One source of chance for everything, in microgpt.py's order: documents, weights, samples.
     let mut rng = Rng::new(settings.config.seed);
-    let data = settings.read_data()?;
     let data_sha256 = data.sha256.clone();
-    let place = match &args.out {
+    let place = match (&again, &args.out) {
+        (Some((run, _)), _) => run.path().to_path_buf(),
         _ if args.no_save => std::env::temp_dir(),
-        Some(name) => Run::place(name).parent().unwrap_or(Path::new(".")).to_path_buf(),
-        None => RUNS.into(),
+        (_, Some(name)) => Run::place(name).parent().unwrap_or(Path::new(".")).to_path_buf(),
+        _ => RUNS.into(),
     };
-    let (corpus, mut tokens) = data.corpus_in(&place, &settings.config, None, &mut rng)?;
-    let trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng)?;
-    let mut make = || -> Result<Folder, Error> {
-        let run = match &args.out {
-            Some(name) => Run::create(name)?,
-            None => Run::create_next(settings.preset)?,
+    let (mut corpus, mut tokens) = data.corpus_in(&place, &settings.config, None, &mut rng)?;
+    let mut trainer = Trainer::new(settings.config.clone(), corpus.tokenizer.vocab_size(), &mut rng)?;
+    let make = || -> Result<Folder, Error> {
+        let (run, lock) = match (again, &args.out) {
+            (Some(again), _) => again,
+            (None, out) => {
+                let run = match out {
+                    Some(name) => Run::create(name)?,
+                    None => Run::create_next(settings.preset)?,
+                };
+                let lock = run.lock()?;
+                (run, lock)
+            }
         };
-        run.write_settings(&settings)?;
         run.write_tokenizer(&corpus.tokenizer)?;
         tokens.take().map(|tokens| tokens.keep(run.path())).transpose()?;
-        let metrics = run.metrics(0)?;
-        Ok(Folder { run, metrics, data_sha256: data_sha256.clone(), asked: args.out.is_some() })
+        // The settings come last: a folder with them is a run.
+        run.write_settings(&settings)?;
+        Folder::open(run, lock, &data_sha256, 0, &settings.config, args)
     };
-    let folder = match (!args.no_save).then(&mut make).transpose() {
+    let folder = match (!args.no_save).then(make).transpose() {
         Ok(folder) => folder,
-        Err(error) if args.out.is_none() => {
-            unsaved(&error);
+        Err(error) if args.out.is_none() && args.resume.is_none() => {
+            unsaved(&error, None);
             None
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(Session { settings, corpus, rng, trainer, folder })
-}
-
-/// Nobody asked for the run to be saved: where that cannot be, it goes on, and the first run prints its names.
-fn unsaved(error: &Error) {
-    crate::notice(&format!("{error}; the run is not saved"));
+    let meter = Meter::new(&mut trainer, &mut corpus, measure_every(&settings.config))?;
+    Ok(Session { settings, corpus, rng, trainer, meter, best: None, records: Records(folder) })
 }
 
 /// The settings that a run may change on its way; with any other it would be another run.
@@ -118,25 +111,40 @@ const MAY_CHANGE: &[&str] = &[
     "data",
     "eval_every",
     "eval_size",
+    "patience",
+    "metrics_every",
+    "measure_every",
     "max_new_tokens",
 ];
 
 /// A saved run, as if it had not stopped.
-fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Result<Session<R>> {
-    let mut saved = run.load::<R>()?;
-    let mut settings = saved.settings;
-    for flag in args.settings.flags() {
-        if !MAY_CHANGE.contains(&flag.name.as_str()) {
-            return Err(Error::config(format!(
-                "{}: expected only --{} with --resume, for with anything else it is another run",
-                flag.place,
-                MAY_CHANGE.join(", --").replace('_', "-")
-            ))
-            .into());
+fn resume<R: Stored + Precision>(run: Run, lock: Lock, name: &str, args: &TrainArgs) -> Result<Session<R>> {
+    let change = |settings: &mut Settings| -> Result<(), Error> {
+        for flag in args.settings.flags() {
+            if !MAY_CHANGE.contains(&flag.name.as_str()) {
+                return Err(Error::config(format!(
+                    "{}: expected only --{} with --resume, for with anything else it is another run",
+                    flag.place,
+                    MAY_CHANGE.join(", --").replace('_', "-")
+                )));
+            }
+            settings.assign(&flag)?;
         }
-        settings.assign(&flag)?;
+        settings.config.validate()
+    };
+    if !run.has_checkpoint() {
+        // It was ended before anything was saved: it begins as it began.
+        let mut settings = run.read_settings()?;
+        change(&mut settings)?;
+        let data = settings.read_data()?;
+        return begin(settings, data, Some((run, lock)), args);
     }
-    settings.config.validate()?;
+    let mut saved = run.load::<R>()?;
+    if let Some(change) = saved.changed.iter().find(|(name, ..)| !MAY_CHANGE.contains(name)) {
+        return Err(run.edited(change).into());
+    }
+    let mut settings = saved.settings;
+    change(&mut settings)?;
     saved.checkpoint.config = settings.config.clone();
 
     let data = settings.read_data()?;
@@ -150,123 +158,13 @@ fn resume<R: Stored + Precision>(run: Run, name: &str, args: &TrainArgs) -> Resu
     let data_sha256 = data.sha256.clone();
     let tokenizer = Some(saved.checkpoint.tokenizer.clone());
     let mut shuffling = Rng::new(settings.config.seed);
-    let (corpus, tokens) = data.corpus_in(run.path(), &settings.config, tokenizer, &mut shuffling)?;
+    let (mut corpus, tokens) = data.corpus_in(run.path(), &settings.config, tokenizer, &mut shuffling)?;
     tokens.map(|tokens| tokens.keep(run.path())).transpose()?;
     let rng = Rng::restore(&saved.checkpoint.rng)?;
-    let metrics = run.metrics(saved.checkpoint.step)?;
     run.write_settings(&settings)?;
-    let folder = Some(Folder { run, metrics, data_sha256, asked: true });
-    Ok(Session { settings, corpus, rng, trainer: Trainer::resume(saved.checkpoint)?, folder })
-}
-
-impl<R: Stored + Precision> Session<R> {
-    fn train(mut self, args: &TrainArgs) -> Result<ExitCode> {
-        let config = self.settings.config.clone();
-        let workers = microgpt_workers::choose(&self.trainer, args.workers);
-        if workers < args.workers {
-            let parts = config.parts(self.trainer.num_params());
-            crate::notice(&format!(
-                "workers: {workers}, for a step has {parts} parts (micro_batches) to share"
-            ));
-        }
-        microgpt_workers::share(&mut self.trainer, workers)?;
-        let mut voice = Voice::new(args.json);
-        voice.begin(&Beginning {
-            settings: &self.settings,
-            corpus: &self.corpus,
-            num_params: self.trainer.num_params(),
-            steps_done: self.trainer.steps_done(),
-            run: self.folder.as_ref().map(|folder| &folder.run),
-        })?;
-
-        let last = args.stop_after.unwrap_or(config.steps).min(config.steps);
-        let mut batch = Batch::default();
-        while self.trainer.steps_done() < last && !STOP.load(Relaxed) {
-            let first = self.trainer.steps_done() * config.batch_size;
-            self.corpus.fill(&mut batch, first, config.batch_size, config.block_size)?;
-            let step = self.trainer.step(&batch)?;
-            self.record(&step)?;
-            let mut told = voice.step(&step, config.steps, &batch);
-            if evaluate::is_due(&config, step.step) {
-                let loss = evaluate::validation_loss(&mut self.trainer, &mut self.corpus, &mut batch)?;
-                let right = evaluate::accuracy(&mut self.trainer, &mut self.corpus, &mut batch)?;
-                self.keep(|_, folder| folder.metrics.push_validation(step.step, loss, right))?;
-                let unit = self.corpus.tokenizer.unit();
-                told = told.and_then(|()| voice.validation(step.step, config.steps, loss, right, unit));
-            }
-            if let Err(error) = told {
-                self.save()?;
-                return Err(error.into());
-            }
-            if step.step.is_multiple_of(args.save_every) && step.step < last {
-                self.save()?;
-            }
-        }
-        self.save()?;
-        voice.pause()?;
-        if self.trainer.steps_done() < config.steps {
-            return Ok(self.stopped());
-        }
-
-        voice.heading(self.settings.preset().heading)?;
-        let samples = self.samples(&voice)?;
-        self.keep(|_, folder| folder.run.write_samples(&samples, config.data_mode))?;
-        voice.next(self.folder.as_ref().map(|folder| &folder.run))?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn record(&mut self, step: &Step) -> Result<(), Error> {
-        self.keep(|_, folder| folder.metrics.push(step))
-    }
-
-    fn save(&mut self) -> Result<(), Error> {
-        self.keep(|session, folder| {
-            folder.run.save_training(&mut session.trainer, &session.rng, &folder.data_sha256)
-        })
-    }
-
-    /// Writes to the folder, if there is one.
-    fn keep(
-        &mut self,
-        write: impl FnOnce(&mut Session<R>, &mut Folder) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let Some(mut folder) = self.folder.take() else { return Ok(()) };
-        match write(self, &mut folder) {
-            Err(error) if !folder.asked => unsaved(&error),
-            done => {
-                done?;
-                self.folder = Some(folder);
-            }
-        }
-        Ok(())
-    }
-
-    fn samples(&mut self, voice: &Voice) -> Result<Vec<String>> {
-        self.trainer.swap_average()?;
-        let Trainer { model, engine, config, .. } = &mut self.trainer;
-        let writer =
-            samples::Writer { config, model, tokenizer: &self.corpus.tokenizer, stop: "", shows: false };
-        let mut samples = Vec::new();
-        writer.write(engine.as_mut(), "", &mut self.rng, &mut |i, sample| {
-            voice.sample(i, &sample.text, config.data_mode)?;
-            samples.push(sample.text);
-            Ok(())
-        })?;
-        self.trainer.swap_average()?;
-        Ok(samples)
-    }
-
-    /// Training ended before its last step.
-    fn stopped(&self) -> ExitCode {
-        let step = self.trainer.steps_done();
-        crate::notice(&match &self.folder {
-            Some(folder) => format!(
-                "stopped after step {step}; to go on as if it had not: {} train --resume {}",
-                program(),
-                folder.run.name()
-            ),
-            None => format!("stopped after step {step}; nothing was saved"),
-        });
-        if STOP.load(Relaxed) { ExitCode::from(130) } else { ExitCode::SUCCESS }
-    }
+    let folder = Folder::open(run, lock, &data_sha256, saved.checkpoint.step, &settings.config, args)?;
+    let mut trainer = Trainer::resume(saved.checkpoint)?;
+    let meter = Meter::new(&mut trainer, &mut corpus, measure_every(&settings.config))?;
+    let (best, records) = (saved.best, Records(Some(folder)));
+    Ok(Session { settings, corpus, rng, trainer, meter, best, records })
 }

@@ -1,41 +1,27 @@
-//! How training is told: microgpt.py's lines in a pipe, one live line on a terminal, JSON for programs.
+//! How training is told: microgpt.py's lines in a pipe, JSON for programs, and on a terminal [`crate::live`].
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::live::Live;
 use microgpt::batch::Batch;
 use microgpt::choices::Choice;
 use microgpt::corpus::Corpus;
 use microgpt::documents::DataMode;
 use microgpt::evaluate::bits;
+use microgpt::measures::Measures;
 use microgpt::train::Step;
+use microgpt_runs::metrics::Validation;
 use microgpt_runs::{Run, Settings};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
-use std::time::Instant;
 
 /// Speaks to whoever started the program. Results go to standard output; on a terminal, what surrounds them goes to
 /// standard error.
 pub(crate) enum Voice {
     /// Exactly the lines of microgpt.py.
     Plain,
-    /// The same, but the steps are one line that changes.
-    Live(Live),
+    /// The same, but the steps are one line that changes, or a view.
+    Live(Box<Live>),
     /// A JSON object per line, each with an `event`.
     Json,
-}
-
-/// What a live line has to remember.
-pub(crate) struct Live {
-    bar: ProgressBar,
-    started: Instant,
-    first_step: usize,
-    first_loss: Option<f64>,
-    /// Sums that fade, and so their quotient is a mean of the last losses (some 50).
-    faded: (f64, f64),
-    /// The last loss on what is held back.
-    validation: Option<f64>,
-    /// What is counted: tokens of a stream, or documents; and how many there were.
-    unit: &'static str,
-    count: usize,
 }
 
 /// What there is to say before the first step.
@@ -47,25 +33,13 @@ pub(crate) struct Beginning<'a> {
     pub(crate) run: Option<&'a Run>,
 }
 
-const FADING: f64 = 0.98;
-
 impl Voice {
-    /// The voice for where our output goes.
-    pub(crate) fn new(json: bool) -> Voice {
+    /// The voice for where our output goes. On a terminal, a training that takes its time may have a view.
+    pub(crate) fn new(json: bool, view: bool) -> Voice {
         if json {
             Voice::Json
         } else if io::stdout().is_terminal() && io::stderr().is_terminal() {
-            let bar = ProgressBar::hidden();
-            Voice::Live(Live {
-                bar,
-                started: Instant::now(),
-                first_step: 0,
-                first_loss: None,
-                faded: (0.0, 0.0),
-                validation: None,
-                unit: "docs",
-                count: 0,
-            })
+            Voice::Live(Box::new(Live::new(view)))
         } else {
             Voice::Plain
         }
@@ -139,8 +113,7 @@ impl Voice {
                     Some(run) => writeln!(err, "  saved in  {}\n", run.path().display())?,
                     None => writeln!(err, "  saved in  nothing is saved\n")?,
                 }
-                live.unit = if stream { "tokens" } else { "docs" };
-                live.begin(steps_done, config.steps);
+                live.begin(begin);
             }
         }
         match task {
@@ -169,39 +142,63 @@ impl Voice {
         }
     }
 
+    /// After a step that was measured.
+    pub(crate) fn measured(&mut self, measures: &Measures) {
+        if let Voice::Live(live) = self {
+            live.measured(measures);
+        }
+    }
+
     /// After a look at what is held back: its loss in nats per token, and as bits; of a task, the part that is answered
     /// right.
     pub(crate) fn validation(
         &mut self,
         step: usize,
         steps: usize,
-        loss: f64,
-        accuracy: Option<f64>,
+        validation: &Validation,
         unit: &str,
     ) -> io::Result<()> {
+        let Validation { loss, bits_per_character, accuracy } = *validation;
         let bits = bits(loss);
         let right = accuracy.map(|part| format!(" | {:.1} % right", 100.0 * part)).unwrap_or_default();
         let line =
             format!("step {step:4} / {steps:4} | val loss {loss:.4} = {bits:.4} bits per {unit}{right}");
         match self {
             Voice::Plain => writeln!(io::stdout().lock(), "{line}"),
-            Voice::Live(live) => {
-                live.validation = Some(loss);
-                live.bar.suspend(|| writeln!(io::stderr().lock(), "{line}"))
-            }
+            Voice::Live(live) => live.validation(step, loss, &line),
             Voice::Json => {
                 let event = json!({
-                    "event": "validation", "step": step, "loss": loss, "bits": bits, "accuracy": accuracy,
+                    "event": "validation", "step": step, "loss": loss, "bits": bits,
+                    "bits_per_character": bits_per_character, "accuracy": accuracy,
                 });
                 writeln!(io::stdout().lock(), "{event}")
             }
         }
     }
 
+    /// Is there a place to show what the model would write now?
+    pub(crate) fn wants_a_sample(&self) -> bool {
+        matches!(self, Voice::Live(live) if live.wants_a_sample())
+    }
+
+    /// What the model would write after that step.
+    pub(crate) fn sketch(&mut self, step: usize, text: &str) {
+        if let Voice::Live(live) = self {
+            live.sketch(step, text);
+        }
+    }
+
+    /// Between two steps: comes back when nobody wants a pause.
+    pub(crate) fn wait_while_paused(&mut self) {
+        if let Voice::Live(live) = self {
+            live.wait_while_paused();
+        }
+    }
+
     /// After the last step of this session, and before whatever follows.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         match self {
-            Voice::Live(live) => live.pause(),
+            Voice::Live(live) => live.end(),
             _ => Ok(()),
         }
     }
@@ -257,53 +254,7 @@ impl Voice {
     }
 }
 
-impl Live {
-    fn begin(&mut self, steps_done: usize, steps: usize) {
-        let color = if no_color() { "" } else { ".cyan" };
-        let template = format!("{{bar:24{color}}} {{pos}}/{{len}}  {{msg}}, {{eta}} left");
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar.set_style(style);
-        self.bar.set_length(steps as u64);
-        self.bar.set_position(steps_done as u64);
-        self.bar.reset_eta();
-        self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        (self.started, self.first_step) = (Instant::now(), steps_done);
-    }
-
-    fn step(&mut self, step: &Step, batch: &Batch) {
-        let Step { step: number, loss, lr } = *step;
-        self.first_loss.get_or_insert(loss);
-        self.faded = (self.faded.0 * FADING + loss, self.faded.1 * FADING + 1.0);
-        self.count += if self.unit == "docs" { batch.segments.len() } else { batch.rows() };
-        let rate = self.count as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        self.bar.set_position(number as u64);
-        let held_back = self.validation.map(|loss| format!(", val {loss:.3} = {:.2} bits", bits(loss)));
-        self.bar.set_message(format!(
-            "loss {loss:.3} (mean {:.3}){}, lr {lr:.5}, {rate:.0} {}/s",
-            self.mean(),
-            held_back.unwrap_or_default(),
-            self.unit
-        ));
-    }
-
-    fn mean(&self) -> f64 {
-        self.faded.0 / self.faded.1
-    }
-
-    fn pause(&mut self) -> io::Result<()> {
-        let steps = self.bar.position() - self.first_step as u64;
-        self.bar.finish_and_clear();
-        let Some(first) = self.first_loss.filter(|_| steps > 0) else { return Ok(()) };
-        let seconds = self.started.elapsed().as_secs_f64();
-        let mean = self.mean();
-        writeln!(
-            io::stderr().lock(),
-            "\n{steps} steps in {seconds:.2} s: the loss went from {first:.2} to {mean:.2}"
-        )
-    }
-}
-
-fn no_color() -> bool {
+pub(crate) fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 

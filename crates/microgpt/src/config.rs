@@ -250,6 +250,14 @@ knobs! {
         eval_every: usize = 250,
         /// How many documents, or windows of a stream, such a look takes in
         eval_size: usize = 240,
+        /// Stop early: after so many such looks without a new best loss; 0: never
+        patience: usize = 0,
+    }
+    "records" {
+        /// Steps between two lines of metrics; 0: each step has one, of the fast engine 10,000 at most
+        metrics_every: usize = 0,
+        /// Steps between two measurements of gradients, units and heads; 0: as metrics_every, or so that they cost little
+        measure_every: usize = 0,
     }
     "training" {
         /// What computes: exact to the last bit, or fast

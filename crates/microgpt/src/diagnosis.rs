@@ -270,10 +270,10 @@ fn learning(history: &History) -> Finding {
         _ if recent >= history.guess => format!("not yet better than a blind guess ({:.2})", history.guess),
         Some((_, validation)) => {
             format!(
-                "learning: train {recent:.2}, validation {validation:.2}; it wavers between {among:.1} tokens of {of:.0}"
+                "learning: train {recent:.2}, validation {validation:.2}; as unsure as among {among:.1} of {of:.0} tokens"
             )
         }
-        None => format!("learning: loss {recent:.2}; it wavers between {among:.1} tokens of {of:.0}"),
+        None => format!("learning: loss {recent:.2}; as unsure as among {among:.1} of {of:.0} tokens"),
     };
     finding(Rule::Learning, text)
 }

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::engine::Precision;
 use crate::error::Error;
+use crate::token::TokenizerKind;
 use crate::train::Trainer;
 
 /// Is it time to look, after step `step` (from 1)? Every `eval_every` steps and after the last, if there is something
@@ -42,6 +43,25 @@ pub fn validation_loss<R: Precision>(
         return Err(Error::diverged(format!("expected a finite loss on what is held back, found {loss}")));
     }
     Ok(loss)
+}
+
+/// How many tokens a character has, in what is looked at of what was held back: the loss in bits, times this, is bits per
+/// character. 1 where a token is a character.
+///
+/// # Errors
+/// Tokens that cannot be read where they are kept.
+pub fn tokens_per_character(config: &Config, corpus: &mut Corpus, batch: &mut Batch) -> Result<f64, Error> {
+    if corpus.tokenizer.kind() == TokenizerKind::Char {
+        return Ok(1.0);
+    }
+    let all = corpus.validation_len(config.eval_size, config.block_size);
+    let (mut tokens, mut count) = (0, 0);
+    for i in 0..all {
+        corpus.fill_validation(batch, i, 1, all, config.block_size)?;
+        tokens += batch.rows();
+        count += corpus.tokenizer.characters(&batch.targets);
+    }
+    Ok(tokens as f64 / count.max(1) as f64)
 }
 
 /// Of a task's problems that were held back, the part that is answered right, to the last token and no more: always the

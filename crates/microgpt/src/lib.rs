@@ -45,6 +45,7 @@ pub mod novelty;
 pub mod inspect;
 pub mod measures;
 pub mod diagnosis;
+pub mod autopsy;
 pub mod prove;
 
 pub use config::Config;

@@ -27,8 +27,9 @@ use crate::corpus::Corpus;
 use crate::engine::Precision;
 use crate::error::Error;
 use crate::evaluate::bits;
+use crate::real::EngineKind;
 use crate::tensor::{Engine, Learner, Node, Op, Shape};
-use crate::token::{Tokenizer, TokenizerKind};
+use crate::token::Tokenizer;
 use crate::train::{Step, Trainer};
 
 /// Tokens that the probe has at most, if one document is not longer.
@@ -88,6 +89,39 @@ impl OfLayer {
     }
 }
 
+/// Lines of metrics that a training of the fast engine has, unless another number is asked for.
+const LINES: usize = 10_000;
+
+/// Every how many steps there is a line of metrics: `metrics_every`, or as many as are worth it.
+pub fn metrics_every(config: &Config) -> usize {
+    match (config.metrics_every, config.engine) {
+        (0, EngineKind::Scalar) => 1,
+        (0, EngineKind::Fast) => config.steps.div_ceil(LINES).max(1),
+        (every, _) => every,
+    }
+}
+
+/// Every how many steps there are [`Measures`]: `measure_every`, or as often as metrics were asked for, or so that they
+/// cost some hundredths of the time.
+///
+/// It follows from the settings alone, so that a run that is resumed has the same lines as one that was not stopped.
+pub fn measure_every(config: &Config) -> usize {
+    if config.measure_every > 0 || config.metrics_every > 0 {
+        return if config.measure_every > 0 { config.measure_every } else { config.metrics_every };
+    }
+    // A row of the probe costs a third of one that is learnt. Without its shortcuts, the fast engine is slow at that,
+    // and the more so the smaller the model.
+    let times = match config.engine {
+        EngineKind::Scalar => 1,
+        EngineKind::Fast => 4 + 512 / config.n_embd,
+    };
+    let rows = config.batch_size.saturating_mul(config.block_size);
+    (COST * times * PROBE_ROWS).div_ceil(rows)
+}
+
+/// One over the part of the time that measurements may take, and a third of it.
+const COST: usize = 10;
+
 /// Makes the steps of a trainer, and measures some of them.
 pub struct Meter<R> {
     every: usize,
@@ -131,7 +165,7 @@ impl<R: Precision> Meter<R> {
     }
 
     fn measure(&mut self, trainer: &Trainer<R>, batch: &Batch, tokenizer: &Tokenizer, step: &Step) {
-        let characters = characters(tokenizer, &batch.targets);
+        let characters = tokenizer.characters(&batch.targets);
         let after = trainer.params();
         R::axpy(&mut self.before, -1.0, &after);
         let moved = &self.before;
@@ -178,17 +212,6 @@ fn probe(corpus: &mut Corpus, config: &Config) -> Result<Batch, Error> {
 
 fn ratio(moved: f64, long: f64) -> f64 {
     if moved == 0.0 { 0.0 } else { (moved / long).sqrt() }
-}
-
-/// How many characters these tokens are; the end of a document counts as one.
-pub fn characters(tokenizer: &Tokenizer, tokens: &[u32]) -> usize {
-    match tokenizer.kind() {
-        TokenizerKind::Char => tokens.len(),
-        _ => {
-            let ends = tokens.iter().filter(|&&token| token == tokenizer.bos()).count();
-            tokenizer.decode(tokens).chars().count() + ends
-        }
-    }
 }
 
 /// What there is to see in each layer of a model that has just computed `probe`, without shortcuts.

@@ -65,8 +65,7 @@ impl Score {
             let number = self.documents.len() + 1;
             return Err(Error::diverged(format!("document {number}: expected a finite loss, found {loss}")));
         }
-        let ends = batch.targets.iter().filter(|&&token| token == tokenizer.bos()).count();
-        self.characters += tokenizer.decode(&batch.targets).chars().count() + ends;
+        self.characters += tokenizer.characters(&batch.targets);
         self.tokens += batch.rows();
         self.nats += loss * batch.rows() as f64;
         self.cut += tokens.len() - 1 - batch.rows();

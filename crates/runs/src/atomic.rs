@@ -12,6 +12,10 @@ pub fn reason(error: &io::Error) -> String {
         ErrorKind::PermissionDenied => "no permission".to_string(),
         ErrorKind::IsADirectory => "a folder".to_string(),
         ErrorKind::NotADirectory => "a file where a folder should be".to_string(),
+        ErrorKind::StorageFull | ErrorKind::WriteZero => "no space left on the disk".to_string(),
+        ErrorKind::QuotaExceeded => "no more space for this user (quota)".to_string(),
+        ErrorKind::FileTooLarge => "a limit of the size of files".to_string(),
+        ErrorKind::ReadOnlyFilesystem => "a disk that can only be read".to_string(),
         ErrorKind::AlreadyExists => "something of that name there already".to_string(),
         _ => error.to_string(),
     }

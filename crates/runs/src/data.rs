@@ -3,10 +3,11 @@
 use crate::kept::{self, TokenFiles};
 use crate::text::{Cut, Text, blocks_of, count, files_of, in_hex, unreadable};
 use microgpt::corpus::{self, Corpus};
+use microgpt::documents::{self, DataMode};
 use microgpt::rng::Rng;
 use microgpt::task::Task;
 use microgpt::token::{Tokenizer, TokenizerKind};
-use microgpt::{Config, Error, documents};
+use microgpt::{Config, Error};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,19 @@ impl Data {
         match &self.content {
             Content::Memory(text, _) => Some(text),
             Content::Disk(_) | Content::Task => None,
+        }
+    }
+
+    /// Is there enough of it that a tenth would tell something: 100 documents, or windows of a stream?
+    pub fn is_worth_holding_back(&self, config: &Config) -> bool {
+        const ENOUGH: usize = 100;
+        match &self.content {
+            Content::Task => false,
+            Content::Disk(_) => true,
+            Content::Memory(text, _) => match config.data_mode {
+                DataMode::Lines => documents::lines(text).take(ENOUGH).count() == ENOUGH,
+                DataMode::Stream => text.len() / ENOUGH >= config.block_size,
+            },
         }
     }
 

@@ -9,20 +9,27 @@
 //! - [`tokenizer`][]: tokenizer.json
 //! - [`weights`]: flat slices <-> safetensors
 //! - [`state`]: what else a checkpoint remembers
-//! - [`metrics`]: a line of JSON for each step
+//! - `sums`: what its files are recognised by
+//! - [`metrics`]: lines of JSON, of steps and of what was measured
+//! - [`events`]: the same for TensorBoard
+//! - [`lock`]: one process at a time
 //! - [`run`]: the folder of a run, which holds all of these
+//! - [`list`]: all runs
 //!
 //! ```text
 //! runs/NAME/
 //!   config.toml              every setting; `microgpt train --config` on it trains the same again
 //!   tokenizer.json           the alphabet, or the merges as the `tokenizers` library writes them
 //!   tokens.bin, ...          the tokens of a text that is larger than memory; see [`kept`]
-//!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01} for each step, and now and then "val_loss"
+//!   metrics.jsonl            {"step": 1, "loss": 3.2589, "lr": 0.01}, and more now and then: see [`metrics`]
+//!   events.out.tfevents.microgpt    the same for TensorBoard
 //!   samples.txt              what the model wrote when it was trained, a line each (of a stream: ----- between)
-//!   checkpoints/latest/
+//!   .lock                    who trains it
+//!   checkpoints/latest/      and checkpoints/best/, if something is held back
 //!     model.safetensors      the parameters, named and shaped as in `microgpt::layout`
 //!     optimizer.safetensors  what the optimiser remembers of each: Adam's `m.wte`, `v.wte`, ...; `ema.wte`, ...
-//!     state.json             step, chance, the data's SHA-256, precision, format version
+//!     state.json             step, chance, the data's SHA-256, settings, the best so far, precision, format version
+//!     SHA256SUMS             of these three files, as `sha256sum -c` reads it
 //! ```
 
 pub mod presets;
@@ -34,8 +41,12 @@ pub mod data;
 pub mod tokenizer;
 pub mod weights;
 pub mod state;
+mod sums;
 pub mod metrics;
+pub mod events;
+pub mod lock;
 pub mod run;
+pub mod list;
 
 pub use run::Run;
 pub use settings::Settings;

@@ -1,9 +1,12 @@
 //! The folder of a run: made, found, written, read.
 
 use crate::atomic::{self, reason, unreadable, unwritable};
+use crate::events::{self, Events};
+use crate::lock::Lock;
 use crate::metrics::Metrics;
 use crate::settings::{self, Settings};
-use crate::state::{FORMAT_VERSION, State};
+use crate::state::{Best, FORMAT_VERSION, State};
+use crate::sums;
 use crate::tokenizer;
 use crate::weights::{self, Stored};
 use microgpt::checkpoint::Checkpoint;
@@ -13,11 +16,21 @@ use microgpt::optim;
 use microgpt::rng::{Rng, RngState};
 use microgpt::train::Trainer;
 use microgpt::{Config, Error, token::Tokenizer};
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where runs are kept, unless a path says otherwise.
 pub const RUNS: &str = "runs";
+
+/// The checkpoint to go on from.
+pub const LATEST: &str = "latest";
+/// The checkpoint with the lowest loss on what is held back.
+pub const BEST: &str = "best";
+
+/// What is in a folder whose run was ended before it began: without `config.toml`, which is written last.
+const BEGINNINGS: [&str; 6] =
+    [".lock", ".config.toml.new", ".tokenizer.json.new", "tokenizer.json", "tokens.bin", "documents.bin"];
 
 /// A run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +38,9 @@ pub struct Run {
     root: PathBuf,
     checkpoint: PathBuf,
 }
+
+/// A setting: its name, what it was, what it is.
+pub type Changed = (&'static str, String, String);
 
 /// What was saved of a run: enough to go on with it, or to sample from it.
 #[derive(Debug)]
@@ -35,11 +51,19 @@ pub struct Saved<R> {
     pub checkpoint: Checkpoint<R>,
     /// What its data is recognised by.
     pub data_sha256: String,
+    /// The best that was seen so far on what is held back.
+    pub best: Option<Best>,
+    /// Settings that are not those which the checkpoint was trained with: name, then, now.
+    pub changed: Vec<Changed>,
 }
 
 impl Run {
     fn at(root: PathBuf) -> Run {
-        Run { checkpoint: root.join("checkpoints/latest"), root }
+        Run { checkpoint: root.join("checkpoints").join(LATEST), root }
+    }
+
+    fn checkpoint_at(&self, which: &str) -> PathBuf {
+        self.root.join("checkpoints").join(which)
     }
 
     /// Where a run of that name is: `runs/NAME`, or at a path if `name` is one (`./x`, `/tmp/x`).
@@ -56,7 +80,10 @@ impl Run {
         if name.is_empty() || root.file_name().is_none() {
             return Err(Error::config(format!("{name:?}: expected the name of a new run")));
         }
-        if fs::read_dir(&root).map_or(root.exists(), |mut inside| inside.next().is_some()) {
+        let begun = |entry: std::io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| BEGINNINGS.iter().any(|name| entry.file_name() == *name))
+        };
+        if fs::read_dir(&root).map_or(root.exists(), |mut inside| !inside.all(begun)) {
             return Err(Error::config(format!(
                 "{}: expected the name of a new run, found one that is there (another --out starts anew, --resume goes on with it)",
                 root.display()
@@ -110,6 +137,26 @@ impl Run {
         }
     }
 
+    /// The same run, to be read from its checkpoint of that name: [`LATEST`], [`BEST`].
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn with_checkpoint(mut self, which: &str) -> Result<Run, Error> {
+        self.checkpoint = self.checkpoint_at(which);
+        let found = atomic::find_folder(&self.checkpoint);
+        if found.join("state.json").is_file() {
+            return Ok(self);
+        }
+        let held_back = "; the best is kept where something is held back (val_fraction)";
+        let why = if which == BEST { held_back } else { "" };
+        Err(Error::checkpoint(format!("{}: expected a checkpoint, found none{why}", found.display())))
+    }
+
+    /// Has anything been saved of its training?
+    pub fn has_checkpoint(&self) -> bool {
+        atomic::find_folder(&self.checkpoint).join("state.json").is_file()
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.root
@@ -150,12 +197,36 @@ impl Run {
         atomic::write(&self.root.join("samples.txt"), text.as_bytes())
     }
 
+    /// Writes `autopsy.txt`: why the training could not go on.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_autopsy(&self, report: &str) -> Result<(), Error> {
+        atomic::write(&self.root.join("autopsy.txt"), report.as_bytes())
+    }
+
     /// Opens `metrics.jsonl` to go on after `steps_done` steps.
     ///
     /// # Errors
     /// The disk's.
     pub fn metrics(&self, steps_done: usize) -> Result<Metrics, Error> {
         Metrics::open(&self.root.join("metrics.jsonl"), steps_done)
+    }
+
+    /// Opens the file for TensorBoard to go on after `steps_done` steps.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn events(&self, steps_done: usize) -> Result<Events, Error> {
+        Events::open(&self.root.join(events::NAME), steps_done)
+    }
+
+    /// Takes the right to train this run, for as long as it is held.
+    ///
+    /// # Errors
+    /// Another process has it; the disk's.
+    pub fn lock(&self) -> Result<Lock, Error> {
+        Lock::take(&self.root)
     }
 
     /// Replaces the latest checkpoint.
@@ -166,7 +237,7 @@ impl Run {
         let Checkpoint { config, tokenizer, step, rng, params, memory } = checkpoint;
         let layout = Layout::new(config, tokenizer.vocab_size());
         let memory: Vec<_> = memory.iter().map(|(name, slice)| (*name, &slice[..])).collect();
-        self.write(&layout, params, &memory, state::<R>(config, *step, rng.clone(), data_sha256))
+        self.write(&layout, params, &memory, state::<R>(config, *step, rng.clone(), data_sha256, None))
     }
 
     /// The same from a training itself, without a copy of it.
@@ -178,10 +249,39 @@ impl Run {
         trainer: &mut Trainer<R>,
         rng: &Rng,
         data_sha256: &str,
+        best: Option<Best>,
     ) -> Result<(), Error> {
         trainer.gather()?;
-        let state = state::<R>(&trainer.config, trainer.steps_done(), rng.state(), data_sha256);
+        let state = state::<R>(&trainer.config, trainer.steps_done(), rng.state(), data_sha256, best);
         self.write(&trainer.model.layout, &trainer.params(), &trainer.remembered(), state)
+    }
+
+    /// Makes of the latest checkpoint the best one.
+    ///
+    /// # Errors
+    /// The disk's; the best one before is still there then.
+    pub fn keep_best(&self) -> Result<(), Error> {
+        let latest = atomic::find_folder(&self.checkpoint_at(LATEST));
+        let read = |name: &str| fs::read(latest.join(name)).map_err(unreadable(&latest.join(name), "a file"));
+        let contents = FILES.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>()?;
+        let give = |i: usize| {
+            let content = &contents[i];
+            move || content.clone()
+        };
+        let makers: Vec<_> = (0..FILES.len()).map(give).collect();
+        let files: Vec<(&str, &dyn Fn() -> Vec<u8>)> =
+            FILES.iter().zip(&makers).map(|(name, make)| (*name, make as _)).collect();
+        atomic::replace_folder(&self.checkpoint_at(BEST), &files)
+    }
+
+    /// After which step a checkpoint was saved, if it is there and can be read.
+    pub fn step_of(&self, which: &str) -> Option<usize> {
+        Some(self.state_of(which)?.step)
+    }
+
+    pub(crate) fn state_of(&self, which: &str) -> Option<State> {
+        let folder = atomic::find_folder(&self.checkpoint_at(which));
+        State::from_json(&fs::read(folder.join("state.json")).ok()?).ok()
     }
 
     fn write<R: Stored>(
@@ -198,9 +298,18 @@ impl Run {
             weights::encode(layout, &slices.collect::<Vec<_>>())
         };
         let state = || state.to_json().into_bytes();
-        let files: [(_, &dyn Fn() -> Vec<u8>); 3] =
-            [("model.safetensors", &model), ("optimizer.safetensors", &optimiser), ("state.json", &state)];
-        atomic::replace_folder(&self.checkpoint, &files)
+        // The sums come last, of what was made before them.
+        let lines = RefCell::new(String::new());
+        let summed = |i: usize, content: Vec<u8>| {
+            lines.borrow_mut().push_str(&sums::line(FILES[i], &content));
+            content
+        };
+        let [model, optimiser, state]: [&dyn Fn() -> Vec<u8>; 3] =
+            [&|| summed(0, model()), &|| summed(1, optimiser()), &|| summed(2, state())];
+        let sums = || lines.take().into_bytes();
+        let makers = [model, optimiser, state, &sums];
+        let files: Vec<_> = FILES.into_iter().zip(makers).collect();
+        atomic::replace_folder(&self.checkpoint_at(LATEST), &files)
     }
 
     /// Reads the settings.
@@ -229,9 +338,22 @@ impl Run {
         let folder = atomic::find_folder(&self.checkpoint);
 
         let (path, bytes) = read(&folder.join("state.json"), "the state of a run")?;
+        sums::check(&folder, "state.json", &bytes)?;
         let state = State::from_json(&bytes).map_err(|error| error.at(path.display()))?;
+        let knobs = Config::knobs().into_iter();
+        let changed: Vec<_> = knobs
+            .filter_map(|knob| {
+                let (then, now) = (state.settings.get(knob.name)?, config.get(knob.name)?);
+                (*then != now).then(|| (knob.name, then.clone(), now))
+            })
+            .collect();
+        // What does not fit may have been made so by hand.
+        let blame = |error: Error| changed.first().map_or(error, |change| self.edited(change));
         let wrong = |what, expected: &str, found: &str| {
-            Error::checkpoint(format!("{}: {what}: expected {expected}, found {found}", path.display()))
+            blame(Error::checkpoint(format!(
+                "{}: {what}: expected {expected}, found {found}",
+                path.display()
+            )))
         };
         if state.precision != R::NAME {
             return Err(wrong("precision", R::NAME, &state.precision));
@@ -243,17 +365,27 @@ impl Run {
 
         let tensors = |name: &str, prefixes: &[&str]| -> Result<Vec<Vec<R>>, Error> {
             let (path, bytes) = read(&folder.join(name), "the tensors of a run")?;
-            weights::decode(&bytes, &layout, prefixes).map_err(|error| error.at(path.display()))
+            sums::check(&folder, name, &bytes)?;
+            weights::decode(&bytes, &layout, prefixes).map_err(|error| blame(error.at(path.display())))
         };
         let params = tensors("model.safetensors", &[""])?.pop().expect("one prefix");
         let names = optim::remembers(&config);
         let prefixes: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
         let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
         let memory = names.into_iter().zip(tensors("optimizer.safetensors", &prefixes)?).collect();
-        let checkpoint =
-            Checkpoint { config, tokenizer, step: state.step, rng: state.rng.into(), params, memory };
+        let State { step, rng, best, data_sha256, .. } = state;
+        let checkpoint = Checkpoint { config, tokenizer, step, rng: rng.into(), params, memory };
         checkpoint.model().map_err(|error| error.at(folder.display()))?;
-        Ok(Saved { settings, checkpoint, data_sha256: state.data_sha256 })
+        Ok(Saved { settings, checkpoint, data_sha256, best, changed })
+    }
+
+    /// The error of a setting in `config.toml` that is not the one which the checkpoint was trained with.
+    pub fn edited(&self, (name, then, now): &Changed) -> Error {
+        let path = self.root.join("config.toml");
+        Error::checkpoint(format!(
+            "{}: {name}: expected {then}, as this run was trained, found {now} (`train --config` on this file trains another run)",
+            path.display()
+        ))
     }
 
     /// Reads `tokenizer.json`.
@@ -266,8 +398,21 @@ impl Run {
     }
 }
 
-fn state<R: Stored>(config: &Config, step: usize, rng: RngState, data_sha256: &str) -> State {
+/// The files of a checkpoint; the last one's content is made of the others'.
+const FILES: [&str; 4] = ["model.safetensors", "optimizer.safetensors", "state.json", sums::NAME];
+
+fn state<R: Stored>(
+    config: &Config,
+    step: usize,
+    rng: RngState,
+    data_sha256: &str,
+    best: Option<Best>,
+) -> State {
+    let knobs = Config::knobs().into_iter();
+    let settings = knobs.filter_map(|knob| Some((knob.name.to_string(), config.get(knob.name)?)));
     State {
+        settings: settings.collect(),
+        best,
         format_version: FORMAT_VERSION,
         step,
         data_cursor: step * config.batch_size,

@@ -137,6 +137,13 @@ impl Settings {
     }
 }
 
+/// Is a part of the text to be held back, though nobody has said so? Of a text of one's own it is; not where a preset was
+/// asked for by name, as that says how much: the two revisions of microgpt.py hold nothing back.
+pub fn holds_back(assignments: &[Assignment], settings: &Settings) -> bool {
+    let own = settings.data != Source::Names && settings.config.task == Task::None;
+    own && !assignments.iter().any(|a| a.name == "preset" || a.name == "val_fraction")
+}
+
 /// A string as TOML writes it. JSON's escapes are TOML's, but for one character that JSON leaves as it is.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")

@@ -2,6 +2,7 @@
 
 use microgpt::{Error, rng::RngState};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -20,8 +21,36 @@ pub struct State {
     pub data_sha256: String,
     /// The precision of the tensors: `f64` (the scalar engine) or `f32` (the fast one).
     pub precision: String,
+    /// The settings that it was trained with, by name; an older program's have fewer.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// The best that was seen on what is held back.
+    #[serde(default)]
+    pub best: Option<Best>,
     /// Where chance is.
     pub rng: Chance,
+}
+
+/// The best loss so far on what is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// After which step.
+    pub step: usize,
+    /// In nats per token.
+    pub val_loss: f64,
+    /// How many looks have not found a better one since.
+    pub looks_since: usize,
+}
+
+impl Best {
+    /// What is best after one more look: this, or what was found.
+    pub fn after(best: Option<Best>, step: usize, val_loss: f64) -> Best {
+        match best {
+            Some(best) if best.val_loss <= val_loss => Best { looks_since: best.looks_since + 1, ..best },
+            _ => Best { step, val_loss, looks_since: 0 },
+        }
+    }
 }
 
 /// [`RngState`] in a form for files.
@@ -99,6 +128,8 @@ mod tests {
             data_cursor: 14,
             data_sha256: "00".into(),
             precision: "f64".into(),
+            settings: BTreeMap::from([("lr".to_string(), "0.01".to_string())]),
+            best: Some(Best { step: 5, val_loss: 0.1 + 0.2, looks_since: 2 }),
             rng: rng.state().into(),
         };
         let again = State::from_json(state.to_json().as_bytes()).unwrap();
@@ -106,6 +137,15 @@ mod tests {
         let mut restored = Rng::restore(&again.rng.into()).unwrap();
         assert_eq!(restored.gauss(1.0).to_bits(), rng.gauss(1.0).to_bits());
         assert_eq!(restored.u32(), rng.u32());
+    }
+
+    #[test]
+    fn the_best_stays_until_there_is_a_better() {
+        let best = Best::after(None, 10, 2.0);
+        assert_eq!(best, Best { step: 10, val_loss: 2.0, looks_since: 0 });
+        let best = Best::after(Some(best), 20, 2.0);
+        assert_eq!(best, Best { step: 10, val_loss: 2.0, looks_since: 1 });
+        assert_eq!(Best::after(Some(best), 30, 1.9), Best { step: 30, val_loss: 1.9, looks_since: 0 });
     }
 
     #[test]

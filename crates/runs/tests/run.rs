@@ -12,6 +12,7 @@ use microgpt::rng::Rng;
 use microgpt::schedule::Schedule;
 use microgpt::train::Trainer;
 use microgpt::{Config, ErrorKind};
+use microgpt_runs::run::{BEST, LATEST};
 use microgpt_runs::weights::Stored;
 use microgpt_runs::{Run, Settings};
 use proptest::prelude::*;
@@ -35,7 +36,7 @@ fn saved(folder: &Path) -> (Run, Checkpoint<f64>) {
     let mut batch = Batch::default();
     for i in 0..2 {
         corpus.fill(&mut batch, 2 * i, 2, 4).unwrap();
-        metrics.push(&trainer.step(&batch).unwrap()).unwrap();
+        metrics.push(&trainer.step(&batch).unwrap(), None, None).unwrap();
     }
     let checkpoint = trainer.checkpoint(&corpus.tokenizer, &rng);
     run.write_settings(&settings).unwrap();
@@ -62,7 +63,7 @@ fn what_is_loaded_is_what_was_saved() {
     run.save(&checkpoint, "4567").unwrap();
     let mut trainer = Trainer::resume(checkpoint.clone()).unwrap();
     let before = files(&run).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
-    run.save_training(&mut trainer, &Rng::restore(&checkpoint.rng).unwrap(), "4567").unwrap();
+    run.save_training(&mut trainer, &Rng::restore(&checkpoint.rng).unwrap(), "4567", None).unwrap();
     assert!(before == files(&run).iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>());
     assert_eq!(run.load::<f64>().unwrap().data_sha256, "4567");
 }
@@ -87,7 +88,7 @@ fn a_training_goes_on_to_the_same_bits_with_every_optimiser() {
             &Corpus::new(Documents::from_lines("anna\nbob\nèva 🙂\n".into()).unwrap()).tokenizer,
         )
         .unwrap();
-        run.save_training(&mut trainer, &rng, "0123").unwrap();
+        run.save_training(&mut trainer, &rng, "0123", None).unwrap();
         let mut again = Trainer::resume(run.load::<R>().unwrap().checkpoint).unwrap();
         for i in 3..6 {
             assert_eq!(step(&mut trainer, i), step(&mut again, i), "{}", config.optimizer);
@@ -95,12 +96,12 @@ fn a_training_goes_on_to_the_same_bits_with_every_optimiser() {
         assert!(*trainer.params() == *again.params() && trainer.remembered() == again.remembered());
         let names: Vec<&str> = again.remembered().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, microgpt::optim::remembers(config));
-        // What is saved of another optimiser is told from damage.
+        // An edited setting is told from damage.
         let other = if names[0] == "m" { OptimizerKind::Sgd } else { OptimizerKind::Adam };
         let config = Config { optimizer: other, momentum: 0.0, ..config.clone() };
         run.write_settings(&Settings { config, ..Settings::default() }).unwrap();
         let error = run.load::<R>().unwrap_err().to_string();
-        assert!(error.contains("optimizer.safetensors: expected "), "{error}");
+        assert!(error.contains("config.toml: ") && error.contains(", as this run was trained, "), "{error}");
     }
     for &optimizer in OptimizerKind::ALL {
         for momentum in [0.0, 0.9] {
@@ -136,6 +137,8 @@ fn each_damage_is_named_with_its_file() {
     let root = tempfile::tempdir().unwrap();
     let (run, checkpoint) = saved(root.path());
     let latest = run.path().join("checkpoints/latest");
+    // Without sums, damage is found all the same where it makes no sense.
+    fs::remove_file(latest.join("SHA256SUMS")).unwrap();
     let error = |file: &str, content: Option<&[u8]>| {
         let path = [latest.join(file), run.path().join(file)].into_iter().find(|path| path.exists()).unwrap();
         let before = fs::read(&path).unwrap();
@@ -180,6 +183,69 @@ fn each_damage_is_named_with_its_file() {
     assert!(text.ends_with("v: expected numbers, found NaN at wte[0, 3]"), "{text}");
 }
 
+#[test]
+fn each_byte_that_is_flipped_in_a_checkpoint_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, checkpoint) = saved(root.path());
+    let latest = run.path().join("checkpoints/latest");
+    for file in ["model.safetensors", "optimizer.safetensors", "state.json", "SHA256SUMS"] {
+        let whole = fs::read(latest.join(file)).unwrap();
+        for at in (0..whole.len()).step_by(if whole.len() > 1000 { 37 } else { 1 }) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(latest.join(file), bytes).unwrap();
+            let error = run.load::<f64>().err();
+            let error = error.unwrap_or_else(|| panic!("{file}: byte {at} is another, and nothing is said"));
+            assert!(error.to_string().ends_with("found others: the checkpoint is damaged"), "{error}");
+        }
+        fs::write(latest.join(file), whole).unwrap();
+    }
+    assert_eq!(run.load::<f64>().unwrap().checkpoint, checkpoint);
+}
+
+#[test]
+fn settings_that_were_edited_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, _) = saved(root.path());
+    assert_eq!(run.load::<f64>().unwrap().changed, []);
+    let config = fs::read_to_string(run.path().join("config.toml")).unwrap();
+    fs::write(run.path().join("config.toml"), config.replace("lr = 0.01", "lr = 0.02")).unwrap();
+    assert_eq!(run.load::<f64>().unwrap().changed, [("lr", "0.01".to_string(), "0.02".to_string())]);
+}
+
+#[test]
+fn the_best_checkpoint_stands_beside_the_latest() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, checkpoint) = saved(root.path());
+    let error = run.clone().with_checkpoint(BEST).unwrap_err().to_string();
+    assert!(
+        error.contains("checkpoints/best: expected a checkpoint, found none; the best is kept"),
+        "{error}"
+    );
+    run.keep_best().unwrap();
+    let later = Checkpoint { step: 3, ..checkpoint.clone() };
+    run.save(&later, "0123").unwrap();
+    assert_eq!((run.step_of(LATEST), run.step_of(BEST)), (Some(3), Some(2)));
+    let best = run.clone().with_checkpoint(BEST).unwrap();
+    assert_eq!(best.load::<f64>().unwrap().checkpoint, checkpoint);
+    // Whoever goes on from the best one replaces the latest.
+    best.save(&Checkpoint { step: 4, ..checkpoint }, "0123").unwrap();
+    assert_eq!((run.step_of(LATEST), run.step_of(BEST)), (Some(4), Some(2)));
+}
+
+#[test]
+fn a_folder_whose_run_was_ended_before_it_began_is_free() {
+    let root = tempfile::tempdir().unwrap();
+    let place = root.path().join("run");
+    fs::create_dir(&place).unwrap();
+    for name in [".lock", "tokenizer.json", ".config.toml.new"] {
+        fs::write(place.join(name), "half a fi").unwrap();
+    }
+    assert!(Run::create(&place.display().to_string()).is_ok());
+    fs::write(place.join("config.toml"), "").unwrap();
+    assert!(Run::create(&place.display().to_string()).is_err());
+}
+
 /// Where, with which byte, and in which way a file is damaged.
 type Damage = (prop::sample::Index, u8, u8);
 
@@ -202,6 +268,8 @@ fn damage(bytes: &mut Vec<u8>, (at, byte, how): Damage) {
 fn no_damage_makes_it_panic() {
     let root = tempfile::tempdir().unwrap();
     let (run, _) = saved(root.path());
+    // With sums, it would be found before it is met.
+    fs::remove_file(run.path().join("checkpoints/latest/SHA256SUMS")).unwrap();
     let files = files(&run);
     let whole: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let damages =

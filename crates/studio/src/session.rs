@@ -14,12 +14,14 @@ use crate::weights::Weights;
 use microgpt::corpus::Corpus;
 use microgpt::diagnosis::{self, diagnose};
 use microgpt::layout::Layout;
-use microgpt::measures::Measures;
+use microgpt::measures::{Measures, metrics_every};
 use microgpt::model::Model;
 use microgpt::token::Tokenizer;
 use microgpt::train::Step;
 use microgpt::{Config, Error};
-use microgpt_runs::metrics::Metrics;
+use microgpt_runs::lock::Lock;
+use microgpt_runs::metrics::{Metrics, Validation};
+use microgpt_runs::run::LATEST;
 use microgpt_runs::{Run, Settings};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
@@ -97,10 +99,40 @@ pub struct Desk {
 pub struct Folder {
     /// The folder itself.
     pub run: Run,
-    /// Its list of steps.
-    pub metrics: Metrics,
     /// What its data is recognised by.
     pub data_sha256: String,
+    /// While it is written to: nobody else may then.
+    pub open: Option<Open>,
+}
+
+/// The right to write to a run's folder, and its list of steps.
+pub struct Open {
+    /// The list.
+    pub metrics: Metrics,
+    /// The right, for as long as it is held.
+    pub lock: Lock,
+}
+
+impl Folder {
+    /// Takes the right to write to it, for a training that has made so many steps.
+    ///
+    /// # Errors
+    /// Another process has it, or has trained the run since; the disk's.
+    pub fn claim(&mut self, steps_done: usize) -> Result<&mut Open, Error> {
+        if self.open.is_none() {
+            let lock = self.run.lock()?;
+            let there = self.run.step_of(LATEST);
+            if there.is_some_and(|there| there != steps_done) {
+                return Err(Error::checkpoint(format!(
+                    "{}: expected the run as it was opened, after step {steps_done}, found it after step {}: it was trained elsewhere (close it and open it again)",
+                    self.run.path().display(),
+                    there.unwrap_or_default()
+                )));
+            }
+            self.open = Some(Open { metrics: self.run.metrics(steps_done)?, lock });
+        }
+        self.open.as_mut().ok_or_else(|| Error::checkpoint("the folder is closed"))
+    }
 }
 
 /// What is known of a run.
@@ -246,7 +278,11 @@ impl Session {
         clock: &dyn Fn() -> f64,
     ) -> Result<(), Error> {
         let started = clock();
-        let last = desk.training.steps_done() + 1 >= goal;
+        let steps_done = desk.training.steps_done();
+        if let Some(folder) = &mut desk.folder {
+            folder.claim(steps_done)?;
+        }
+        let last = steps_done + 1 >= goal;
         let measured = last || started - desk.measured_at >= MEASURE_EVERY;
         let (step, measures) = desk.training.step(measured)?;
         // Gradients are there until the next batch goes through.
@@ -274,13 +310,19 @@ impl Session {
         };
         memory?;
         let held = held.transpose()?.unwrap_or(false);
-        if let Some(folder) = &mut desk.folder {
-            folder.metrics.push(&step)?;
+        if let Some(open) = desk.folder.as_mut().and_then(|folder| folder.open.as_mut()) {
+            if step.step.is_multiple_of(metrics_every(&config)) {
+                open.metrics.push(&step, None, None)?;
+            }
         }
         let validation = desk.training.validation()?;
-        if let (Some(folder), Some((loss, right))) = (&mut desk.folder, validation) {
-            folder.metrics.push_validation(step.step, loss, right)?;
+        if let (Some(open), Some((loss, accuracy))) =
+            (desk.folder.as_mut().and_then(|folder| folder.open.as_mut()), validation)
+        {
+            let validation = Validation { loss, bits_per_character: None, accuracy };
+            open.metrics.push_validation(step.step, &validation)?;
         }
+        let gives_up = validation.is_some() && desk.training.gives_up();
         let samples = match step.step {
             n if n == config.steps => desk.training.samples(5)?,
             n if n.is_power_of_two() || n.is_multiple_of((config.steps / 20).max(1)) => {
@@ -301,7 +343,7 @@ impl Session {
             until.held = Some(step.step);
         }
         let ends = step.step >= config.steps;
-        if state.status == Status::Training && (ends || held || step.step >= state.goal) {
+        if state.status == Status::Training && (ends || held || gives_up || step.step >= state.goal) {
             state.status = if ends { Status::Done } else { Status::Paused };
         }
         state.version += 1;
@@ -313,7 +355,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a checkpoint, if there is a folder.
+    /// Writes a checkpoint, if there is a folder and something to write. A run that rests gives its folder free.
     ///
     /// # Errors
     /// The disk's.
@@ -325,8 +367,15 @@ impl Session {
         };
         let Desk { training, folder, .. } = desk;
         let Some(folder) = folder else { return Ok(()) };
+        let Some(open) = &mut folder.open else { return Ok(()) };
+        // Lines that are before the checkpoint must not be lost if what comes after it is.
+        open.metrics.flush()?;
         training.save(&folder.run, &folder.data_sha256)?;
-        crate::shelf::mark(&folder.run, status, &courses)
+        crate::shelf::mark(&folder.run, status, &courses)?;
+        if status != Status::Training {
+            folder.open = None;
+        }
+        Ok(())
     }
 
     /// The parameters after step `step`: kept, or made again.

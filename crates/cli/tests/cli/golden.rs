@@ -27,10 +27,13 @@ fn without_arguments_it_prints_what_microgpt_py_prints() {
         .map(|path| path.strip_prefix(place.path("runs/microgpt-2")).unwrap().display().to_string())
         .collect();
     let expected = [
+        ".lock",
+        "checkpoints/latest/SHA256SUMS",
         "checkpoints/latest/model.safetensors",
         "checkpoints/latest/optimizer.safetensors",
         "checkpoints/latest/state.json",
         "config.toml",
+        "events.out.tfevents.microgpt",
         "metrics.jsonl",
         "samples.txt",
         "tokenizer.json",

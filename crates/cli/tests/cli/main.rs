@@ -4,6 +4,9 @@ mod place;
 mod formula;
 mod golden;
 mod resume;
+mod runs;
+#[cfg(unix)]
+mod crash;
 mod stream;
 mod generate;
 mod data;

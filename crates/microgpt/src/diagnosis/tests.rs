@@ -22,12 +22,12 @@ fn a_good_training_is_told_how_far_it_has_come() {
     says(&history([3.2; 4]), Rule::Beginning, "beginning: who guesses blindly has a loss of 3.30");
     says(&history([3.4; 20]), Rule::Learning, "not yet better than a blind guess (3.30)");
     let mut learnt = history(falling(300).chain([2.3; 50]));
-    says(&learnt, Rule::Learning, "learning: loss 2.30; it wavers between 10.0 tokens of 27");
+    says(&learnt, Rule::Learning, "learning: loss 2.30; as unsure as among 10.0 of 27 tokens");
     learnt.validations = vec![(350, 2.4)];
     says(
         &learnt,
         Rule::Learning,
-        "learning: train 2.30, validation 2.40; it wavers between 10.0 tokens of 27",
+        "learning: train 2.30, validation 2.40; as unsure as among 10.0 of 27 tokens",
     );
     assert!(!Rule::Learning.is_warning() && !Rule::StandsStill.is_warning() && Rule::TooLow.is_warning());
 }

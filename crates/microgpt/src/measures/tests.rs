@@ -163,8 +163,13 @@ fn the_probe_is_what_is_learnt_first_and_not_too_much_of_it() {
 }
 
 #[test]
-fn characters_are_those_of_the_text() {
-    let bytes = Tokenizer::bytes();
-    let tokens = [0xc3, 0xa9, 65, bytes.bos()];
-    assert_eq!((characters(&bytes, &tokens), characters(&Tokenizer::new("ab".chars()), &[0, 1, 2])), (3, 3));
+fn how_often_follows_from_the_settings_and_what_is_asked_for_counts() {
+    let fast = Config { engine: EngineKind::Fast, steps: 200_000, batch_size: 16, ..Config::default() };
+    let exact = Config::default();
+    assert_eq!([&exact, &fast].map(metrics_every), [1, 20]);
+    let [seldom, often] = [&fast, &Config { n_embd: 128, block_size: 64, ..fast.clone() }].map(measure_every);
+    assert!(seldom > 100 && often < 40, "{seldom} {often}");
+    let asked = Config { metrics_every: 7, ..fast };
+    assert_eq!((metrics_every(&asked), measure_every(&asked)), (7, 7));
+    assert_eq!(measure_every(&Config { measure_every: 3, ..asked }), 3);
 }

@@ -49,7 +49,7 @@ struct Factor {
 impl Factor {
     /// None for a setting that is not to vary.
     fn of(knob: &Knob, base: &Config) -> Option<Factor> {
-        if ["data", "sampling"].contains(&knob.group) || FIXED.contains(&knob.name) {
+        if ["data", "records", "sampling"].contains(&knob.group) || FIXED.contains(&knob.name) {
             return None;
         }
         let default = base.get(knob.name)?;

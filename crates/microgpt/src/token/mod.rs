@@ -171,6 +171,17 @@ impl Tokenizer {
         }
     }
 
+    /// How many characters these tokens are; BOS, the end of a document, counts as one.
+    pub fn characters(&self, tokens: &[u32]) -> usize {
+        match self {
+            Tokenizer::Chars(_) => tokens.len(),
+            Tokenizer::Bytes(_) => {
+                let ends = tokens.iter().filter(|&&token| token == self.bos()).count();
+                self.decode(tokens).chars().count() + ends
+            }
+        }
+    }
+
     /// The bytes of the tokens, all of them. BOS, and what is no token, is left out.
     pub fn decode_bytes(&self, tokens: &[u32]) -> Vec<u8> {
         match self {
@@ -204,6 +215,8 @@ mod tests {
         let bytes = Tokenizer::bytes();
         assert_eq!((bytes.vocab_size(), bytes.kind(), bytes.unit()), (257, TokenizerKind::Byte, "byte"));
         assert_eq!(bytes.encode("é\n").unwrap(), [0xc3, 0xa9, 10]);
+        assert_eq!(bytes.characters(&[0xc3, 0xa9, 65, 256]), 3);
+        assert_eq!(Tokenizer::new("ab".chars()).characters(&[0, 1, 2]), 3);
         assert_eq!(
             (bytes.name(0xc3), bytes.name(65), bytes.name(256)),
             ("\\xc3".into(), "A".into(), "BOS".into())

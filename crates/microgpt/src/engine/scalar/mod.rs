@@ -185,7 +185,9 @@ impl Engine for Scalar {
     fn grads(&self, tensor: Id) -> Vec<f64> {
         let tape = self.tape.borrow();
         let stored = &tape.tensors[tensor.0 as usize];
-        (0..stored.shape.rows).flat_map(|r| &tape.grads[stored.row(r)]).copied().collect()
+        // Before the way back there are none, which is as good as 0.
+        let number = |i| tape.grads.get(i).copied().unwrap_or(0.0);
+        (0..stored.shape.rows).flat_map(|r| stored.row(r)).map(number).collect()
     }
 
     fn nodes(&self) -> Vec<Node> {
