@@ -77,8 +77,15 @@ pub(crate) fn generate(page: &Page<'_>) {
     page.click("#write-back");
     page.until("a letter less", || page.count("#writing button") == 2);
     page.settle();
-    page.click("#view .bar:nth-child(2)");
-    page.until("another branch", || page.count(".tree .leaf:not(.ghost)") >= 4);
+    // Two branches: whatever chance took, these are others.
+    for nth in [2, 3] {
+        page.click(&format!("#view .bar:nth-child({nth})"));
+        page.until("a letter more", || page.count("#writing button") == 3);
+        page.click("#write-back");
+        page.until("a letter less", || page.count("#writing button") == 2);
+        page.settle();
+    }
+    page.until("both branches", || page.count(".tree .leaf:not(.ghost)") >= 4);
     page.click("#write-ten");
     page.until("ten samples", || page.count("#written li") == 10);
     page.settle();
