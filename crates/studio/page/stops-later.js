@@ -145,7 +145,7 @@ export const laterStops = [
             `${w.name}: gradients`,
             { rows: w.rows, cols: w.cols, values: grads, top: Math.abs(grad) },
             run.tokens.slice(0, w.shape[0]).map((t) => ({ glyph: glyph(t) })),
-            { cell: [16, 15], place: false },
+            { cell: [26, 17], place: false },
           ),
       };
     },

@@ -27,7 +27,7 @@ export const onlyPairs = (run) =>
     : null;
 
 // A table of the model as colours, with its rows named.
-export function shown(title, window, tokens, { cell = [16, 26], colName, place = true } = {}) {
+export function shown(title, window, tokens, { cell = [28, 34], colName, place = true } = {}) {
   const cols = window.cols[1] - window.cols[0];
   const rows = window.rows[1] - window.rows[0];
   const map = heat({ name: title, onpick: (row, col) => place && pin({ name: title, row, col }) });
@@ -190,7 +190,7 @@ export const firstStops = [
               'wte',
               table,
               run.tokens.map((t) => ({ glyph: glyph(t) })),
-              { cell: [15, 13] },
+              { cell: [22, 15] },
             ),
           );
         },
