@@ -1,6 +1,6 @@
 // Time: train, pause, one step; and a slider over all steps, drawn on the loss, that drives every view.
 
-import { el, svg, put, announce, settled } from './dom.js';
+import { el, svg, put, announce, settled, atMost } from './dom.js';
 import { go } from './state.js';
 import { current, stepNow, following, pathOf, follow, textNow, nearestStep } from './session.js';
 import { post, exported } from './api.js';
@@ -54,6 +54,10 @@ export function stepBy(by) {
   const first = run.history?.first ?? 0;
   go({ step: next >= run.step ? null : Math.max(first, next) });
 }
+
+// Of so many points a curve takes its time, and is drawn less often.
+export const MANY = 3000;
+const drawSoon = atMost(draw);
 
 export function dock(root) {
   const button = (name, label, onclick) =>
@@ -129,7 +133,7 @@ export function dock(root) {
         el('div', {}, el('b', { id: 'step-now' }, step), ` / ${run.steps}`),
         el('div.soft', {}, loss === null ? (following() ? run.status : `newest ${run.step}`) : `loss ${fixed(loss)}`),
       );
-      draw(curve, entry, last);
+      drawSoon(entry.loss.length > MANY ? 400 : 0, curve, entry, last);
     },
   };
 }

@@ -76,6 +76,22 @@ export function settled(ms, f) {
   };
 }
 
+// Calls f at once, but no sooner than so many milliseconds after the last time; the last call is never lost.
+export function atMost(f) {
+  let timer = 0;
+  let ready = 0;
+  return (ms, ...args) => {
+    clearTimeout(timer);
+    const run = () => {
+      ready = performance.now() + ms;
+      f(...args);
+    };
+    const wait = ready - performance.now();
+    if (wait > 0) timer = setTimeout(run, wait);
+    else run();
+  };
+}
+
 // Says something to those who listen rather than look.
 export function announce(text) {
   const place = document.getElementById('announce');

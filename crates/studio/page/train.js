@@ -1,6 +1,6 @@
 // Train: the loss as it falls, beside that of a blind guess; samples as they improve; how each matrix moves; the settings.
 
-import { el, put } from './dom.js';
+import { el, put, atMost } from './dom.js';
 import { go } from './state.js';
 import { session, current, stepNow, following } from './session.js';
 import { chart, smooth } from './chart.js';
@@ -8,7 +8,7 @@ import { fixed, short, percent, count } from './format.js';
 import { lineColor } from './color.js';
 import { form } from './form.js';
 import { runsTable } from './runs.js';
-import { command } from './dock.js';
+import { command, MANY } from './dock.js';
 
 // How fast a matrix should move: about a thousandth of its size a step.
 const HEALTHY = 1e-3;
@@ -16,6 +16,7 @@ const HEALTHY = 1e-3;
 function mount(root) {
   const words = el('p.plainwords', { id: 'words', 'aria-live': 'off' });
   const loss = chart({ height: 250, label: 'Loss over steps', onpick: (step) => go({ step }) });
+  const showLoss = atMost((entry) => loss.show(lines(entry)));
   const samples = el('ol.samples', { id: 'samples' });
   const matrices = el('div.matrices', { id: 'matrices' });
   const dead = el('div', { id: 'dead' });
@@ -97,7 +98,7 @@ function mount(root) {
         return;
       }
       tellWords(words, entry);
-      loss.show(lines(entry));
+      showLoss(entry.loss.length > MANY ? 400 : 0, entry);
       tellSamples(samples, entry);
       tellMatrices(matrices, entry.measures);
       put(moved, entry.measures ? `  at step ${entry.measures.step}` : null);

@@ -162,7 +162,7 @@ function mount(root) {
                   'span.drawn',
                   {
                     title: `${glyph(t.name)}: ${exact(Number(t.probability))}`,
-                    style: { opacity: 0.45 + 0.55 * Number(t.probability) },
+                    style: { opacity: 0.62 + 0.38 * Number(t.probability) },
                   },
                   glyph(t.name),
                 ),
