@@ -1,9 +1,10 @@
 //! A run is begun, or opened from its folder.
 
+use crate::folder::Folder;
 use crate::history::{BUDGET, History};
 use crate::message::Fault;
 use crate::pupil::{Pupil, Training};
-use crate::session::{Again, Desk, Folder, Pace, Session, State, Status};
+use crate::session::{Again, Desk, Pace, Session, State, Status};
 use crate::shelf::{Mark, Shelf};
 use crate::view::Looks;
 use crate::weights::Kept;

@@ -5,6 +5,7 @@
 //! held during a step, and `state`, which is held for a moment only. No request needs the desk to look at anything.
 
 use crate::condition::Condition;
+use crate::folder::Folder;
 use crate::history::History;
 use crate::message::Fault;
 use crate::ops::Stepper;
@@ -19,10 +20,8 @@ use microgpt::model::Model;
 use microgpt::token::Tokenizer;
 use microgpt::train::Step;
 use microgpt::{Config, Error};
-use microgpt_runs::lock::Lock;
-use microgpt_runs::metrics::{Metrics, Validation};
-use microgpt_runs::run::LATEST;
-use microgpt_runs::{Run, Settings};
+use microgpt_runs::Settings;
+use microgpt_runs::metrics::Validation;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 
@@ -93,46 +92,6 @@ pub struct Desk {
     pub saved_at: f64,
     /// See `saved_at`.
     pub measured_at: f64,
-}
-
-/// A run's folder.
-pub struct Folder {
-    /// The folder itself.
-    pub run: Run,
-    /// What its data is recognised by.
-    pub data_sha256: String,
-    /// While it is written to: nobody else may then.
-    pub open: Option<Open>,
-}
-
-/// The right to write to a run's folder, and its list of steps.
-pub struct Open {
-    /// The list.
-    pub metrics: Metrics,
-    /// The right, for as long as it is held.
-    pub lock: Lock,
-}
-
-impl Folder {
-    /// Takes the right to write to it, for a training that has made so many steps.
-    ///
-    /// # Errors
-    /// Another process has it, or has trained the run since; the disk's.
-    pub fn claim(&mut self, steps_done: usize) -> Result<&mut Open, Error> {
-        if self.open.is_none() {
-            let lock = self.run.lock()?;
-            let there = self.run.step_of(LATEST);
-            if there.is_some_and(|there| there != steps_done) {
-                return Err(Error::checkpoint(format!(
-                    "{}: expected the run as it was opened, after step {steps_done}, found it after step {}: it was trained elsewhere (close it and open it again)",
-                    self.run.path().display(),
-                    there.unwrap_or_default()
-                )));
-            }
-            self.open = Some(Open { metrics: self.run.metrics(steps_done)?, lock });
-        }
-        self.open.as_mut().ok_or_else(|| Error::checkpoint("the folder is closed"))
-    }
 }
 
 /// What is known of a run.
@@ -310,10 +269,9 @@ impl Session {
         };
         memory?;
         let held = held.transpose()?.unwrap_or(false);
-        if let Some(open) = desk.folder.as_mut().and_then(|folder| folder.open.as_mut()) {
-            if step.step.is_multiple_of(metrics_every(&config)) {
-                open.metrics.push(&step, None, None)?;
-            }
+        let due = step.step.is_multiple_of(metrics_every(&config));
+        if let Some(open) = desk.folder.as_mut().filter(|_| due).and_then(|folder| folder.open.as_mut()) {
+            open.metrics.push(&step, None, None)?;
         }
         let validation = desk.training.validation()?;
         if let (Some(open), Some((loss, accuracy))) =

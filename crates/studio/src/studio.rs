@@ -2,10 +2,11 @@
 
 use crate::begin::Plan;
 use crate::condition::Condition;
+use crate::folder::Folder;
 use crate::json::{Fields, Json, needed};
 use crate::message::{Fault, MOST_BODY, Request, Response};
 use crate::routes::{Answer, ROUTES};
-use crate::session::{Folder, Session, Status, Until, lock};
+use crate::session::{Session, Status, Until, lock};
 use crate::shelf::Shelf;
 use crate::{begin, form};
 use microgpt::Error;
