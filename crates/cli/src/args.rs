@@ -1,5 +1,9 @@
 //! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
 
+mod sweeps;
+
+pub(crate) use sweeps::{CompareArgs, ReportArgs, SpeedrunArgs, SweepArgs};
+
 use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
 use microgpt::Config;
 use microgpt_runs::settings::{self, Assignment, Settings};
@@ -20,6 +24,10 @@ Examples:
   microgpt prove --all                       is every variant right, with every other?
   microgpt train --preset task --task sort   a task with exact answers
   microgpt data book.txt                     what is in a text
+  microgpt sweep rates.toml                  many runs from one file, over all processors
+  microgpt compare microgpt-1 microgpt-2     what differs, and where they part
+  microgpt report rates --out rates.html     the same drawn
+  microgpt speedrun                          how low is the loss after one second?
   microgpt studio                            look inside, on a page of this machine
   microgpt export html microgpt-1            the same of a run, in one file
 
@@ -52,16 +60,25 @@ pub(crate) enum Command {
     Prove(ProveArgs),
     /// Measure how fast training and decoding are, and where the time goes
     Bench(BenchArgs),
+    /// Many runs from one file, several at once: a grid, a random search, seeds
+    #[command(after_help = sweeps::SWEEP_FILE)]
+    Sweep(SweepArgs),
+    /// What differs between runs, what it is worth, and where two of them part
+    Compare(CompareArgs),
+    /// Draw runs or sweeps into one HTML file that opens offline, or one SVG picture
+    Report(ReportArgs),
+    /// The lowest loss on held back names after one second, everything included
+    Speedrun(SpeedrunArgs),
     /// Look at a text before it is learnt: documents, lengths, alphabet, duplicates, and what counting alone would give
     Data(DataArgs),
     /// Learn a tokenizer, or see how one cuts a text
     Tokenize(TokenizeArgs),
+    /// List the runs there are, with their losses; `runs rm NAME` removes one
+    Runs(RunsArgs),
     /// Look inside: a page in which a model is trained, stopped, taken apart, and asked of any number where it came from
     Studio(StudioArgs),
     /// Write the look-inside views of a run to one file that opens by double-click
     Export(ExportArgs),
-    /// List the runs there are, with their losses; `runs rm NAME` removes one
-    Runs(RunsArgs),
     /// List what can be chosen: presets, settings, variants
     List,
     /// Show a formula for --activation: its derivative, and some numbers
@@ -125,9 +142,12 @@ pub(crate) struct TrainArgs {
     /// Go on with a saved run, to the same bits as if it had not stopped
     #[arg(long, value_name = "RUN", conflicts_with_all = ["no_save", "preset", "config"])]
     pub(crate) resume: Option<String>,
-    /// Save a checkpoint every N steps (and always at the end)
-    #[arg(long, alias = "save_every", value_name = "N", default_value_t = SAVE_EVERY, value_parser = at_least_1)]
-    pub(crate) save_every: usize,
+    /// Save a checkpoint every N steps (and always at the end), and not by the clock
+    #[arg(long, alias = "save_every", value_name = "N", value_parser = at_least_1)]
+    pub(crate) save_every: Option<usize>,
+    /// Save a checkpoint every N seconds, or so seldom that it takes a twentieth of the time [default: 5]
+    #[arg(long, alias = "save_seconds", value_name = "N", conflicts_with = "save_every", value_parser = seconds)]
+    pub(crate) save_seconds: Option<f64>,
     /// Stop after step N and save, without samples; --resume goes on
     #[arg(long, alias = "stop_after", value_name = "N", value_parser = at_least_1)]
     pub(crate) stop_after: Option<usize>,
@@ -144,9 +164,6 @@ pub(crate) struct TrainArgs {
     #[arg(long, alias = "no_tensorboard")]
     pub(crate) no_tensorboard: bool,
 }
-
-/// Unless `--save-every` says otherwise.
-pub(crate) const SAVE_EVERY: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
@@ -315,7 +332,7 @@ pub(crate) struct FormulaArgs {
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task
+    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task, names-best
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Settings from a TOML file
@@ -359,6 +376,16 @@ impl SettingsArgs {
             crate::notice(&format!("{name}: no such setting; ignored"));
         }
         Ok(sides)
+    }
+
+    /// The same, with another preset if none is asked for.
+    pub(crate) fn resolve_from(&self, preset: &str) -> Result<Settings, microgpt::Error> {
+        let mut sides = vec![assignment("preset", preset)];
+        if let Some(path) = &self.config {
+            sides.extend(settings::read_file(path)?);
+        }
+        sides.extend(self.flags());
+        Settings::resolve(&sides)
     }
 
     /// The flags alone.
@@ -436,6 +463,13 @@ impl<const TRAINED: bool> clap::FromArgMatches for Flags<TRAINED> {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
+        _ => Err("expected a number of more than 0".to_string()),
     }
 }
 

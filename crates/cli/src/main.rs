@@ -2,14 +2,16 @@
 //! ([`microgpt`]).
 //!
 //! - [`args`]: what may stand on the command line
+//! - [`ranks`]: this program as one of several, under `mpirun`
 //! - [`voice`]: how training is told: plain lines in a pipe, JSON, and on a terminal [`live`]
 //! - [`samples`]: what a model writes
 //! - [`watch`]: the live view
 //! - [`session`], [`folder`], [`autopsy`]: a training's steps, what it writes down, why it has ended
-//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`],
-//!   [`studio`]: the commands
+//! - [`runs`], [`train`], [`generate`], [`eval`], [`prove`], [`bench`], [`data`], [`tokenize`], [`list`], [`formula`], [`sweep`],
+//!   [`compare`], [`report`], [`speedrun`], [`studio`]: the commands
 
 mod args;
+mod ranks;
 mod watch;
 mod live;
 mod voice;
@@ -27,6 +29,10 @@ mod data;
 mod list;
 mod formula;
 mod bench;
+mod compare;
+mod sweep;
+mod report;
+mod speedrun;
 mod studio;
 
 use args::{Cli, Command, TrainArgs};
@@ -36,6 +42,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let started = std::time::Instant::now();
     let mut words: Vec<_> = std::env::args_os().collect();
     // `microgpt --data my.txt` is `microgpt train --data my.txt`: flags alone are meant for training.
     let first = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -44,6 +51,10 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
+        // Of many that were started together one speaks.
+        Err(error) if microgpt_workers::launched().0 > 0 => {
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
         Err(error) if !error.use_stderr() => {
             // Help or version: what was asked for. Whether anyone still reads it is not our concern.
             let _ = error.print();
@@ -54,21 +65,25 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = match cli.command {
-        None => train::run(&TrainArgs { save_every: args::SAVE_EVERY, ..TrainArgs::default() }),
+    let done = ranks::together(|| match cli.command {
+        None => train::run(&TrainArgs::default()),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Eval(args)) => eval::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Sweep(args)) => sweep::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Speedrun(args)) => speedrun::run(&args, started),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Tokenize(args)) => tokenize::run(&args),
+        Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::Studio(args)) => studio::run(&args),
         Some(Command::Export(args)) => studio::export(&args),
-        Some(Command::Runs(args)) => runs::run(&args),
         Some(Command::List) => list::run(),
         Some(Command::Formula(args)) => formula::run(&args),
-    };
+    });
     done.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {
             // Whoever read our output has had enough (`microgpt | head`).

@@ -22,7 +22,7 @@ use microgpt_runs::state::Best;
 use microgpt_runs::weights::Stored;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Ctrl+C was pressed: the step in hand is finished, the run is saved.
 pub(crate) static STOP: AtomicBool = AtomicBool::new(false);
@@ -37,7 +37,36 @@ pub(crate) struct Session<R: Stored + Precision> {
     /// The best so far on what is held back.
     pub(crate) best: Option<Best>,
     pub(crate) records: Records,
+    /// What the last look of this session has found.
+    pub(crate) last_look: Option<f64>,
 }
+
+/// When a checkpoint is due.
+struct Saving {
+    every: Option<usize>,
+    wait: Duration,
+    last: Instant,
+}
+
+impl Saving {
+    fn new(args: &TrainArgs) -> Saving {
+        let wait = Duration::from_secs_f64(args.save_seconds.unwrap_or(SAVE_SECONDS));
+        Saving { every: args.save_every, wait, last: Instant::now() }
+    }
+
+    fn is_due(&self, step: usize) -> bool {
+        self.every.map_or_else(|| self.last.elapsed() >= self.wait, |every| step.is_multiple_of(every))
+    }
+
+    /// One was made, and has taken so long.
+    fn made(&mut self, took: Duration) {
+        self.wait = self.wait.max(20 * took);
+        self.last = Instant::now();
+    }
+}
+
+/// Unless `--save-seconds` or `--save-every` says otherwise.
+const SAVE_SECONDS: f64 = 5.0;
 
 /// Counts tokens from one measured step to the next.
 struct Rate {
@@ -79,6 +108,7 @@ impl<R: Stored + Precision> Session<R> {
 
         let last = args.stop_after.unwrap_or(config.steps).min(config.steps);
         let (mut batch, mut rate, mut ratio) = (Batch::default(), Rate::new(), None);
+        let mut saving = Saving::new(args);
         while self.trainer.steps_done() < last && !self.is_enough() && !STOP.load(Relaxed) {
             let first = self.trainer.steps_done() * config.batch_size;
             self.corpus.fill(&mut batch, first, config.batch_size, config.block_size)?;
@@ -105,8 +135,10 @@ impl<R: Stored + Precision> Session<R> {
                 return Err(error.into());
             }
             let best_now = self.best.is_some_and(|best| best.step == step);
-            if best_now || step.is_multiple_of(args.save_every) && step < last {
+            if best_now || step < last && saving.is_due(step) {
+                let began = Instant::now();
                 self.save()?;
+                saving.made(began.elapsed());
             }
             voice.wait_while_paused();
         }
@@ -144,6 +176,7 @@ impl<R: Stored + Precision> Session<R> {
         let step = self.trainer.steps_done();
         self.records.look(step, &validation)?;
         self.best = Some(Best::after(self.best, step, loss));
+        self.last_look = Some(loss);
         Ok(validation)
     }
 
@@ -165,7 +198,9 @@ impl<R: Stored + Precision> Session<R> {
     }
 
     fn say_if_it_overfits(&self) {
-        let Some(best) = self.best.filter(|best| best.looks_since > 0) else { return };
+        // A hundredth is chance.
+        let worse = |best: &Best| self.last_look.is_some_and(|loss| loss > 1.01 * best.val_loss);
+        let Some(best) = self.best.filter(|best| self.is_enough() || worse(best)) else { return };
         let Some(folder) = &self.records.0 else { return };
         let step = self.trainer.steps_done();
         let what = if self.is_enough() {
@@ -174,7 +209,7 @@ impl<R: Stored + Precision> Session<R> {
                 best.looks_since
             )
         } else {
-            "validation has been better: from there on it learnt the text by heart".to_string()
+            "overfitting: what is held back was known better before".to_string()
         };
         crate::notice(&format!(
             "{what}; the best was {:.4} at step {}: {} generate {} --checkpoint best",

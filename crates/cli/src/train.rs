@@ -96,7 +96,16 @@ fn begin<R: Stored + Precision>(
         Err(error) => return Err(error.into()),
     };
     let meter = Meter::new(&mut trainer, &mut corpus, measure_every(&settings.config))?;
-    Ok(Session { settings, corpus, rng, trainer, meter, best: None, records: Records(folder) })
+    Ok(Session {
+        settings,
+        corpus,
+        rng,
+        trainer,
+        meter,
+        best: None,
+        records: Records(folder),
+        last_look: None,
+    })
 }
 
 /// The settings that a run may change on its way; with any other it would be another run.
@@ -166,5 +175,5 @@ fn resume<R: Stored + Precision>(run: Run, lock: Lock, name: &str, args: &TrainA
     let mut trainer = Trainer::resume(saved.checkpoint)?;
     let meter = Meter::new(&mut trainer, &mut corpus, measure_every(&settings.config))?;
     let (best, records) = (saved.best, Records(Some(folder)));
-    Ok(Session { settings, corpus, rng, trainer, meter, best, records })
+    Ok(Session { settings, corpus, rng, trainer, meter, best, records, last_look: None })
 }

@@ -37,6 +37,14 @@ pub trait Exchange<R: Real>: Send {
     /// # Errors
     /// Another worker is gone.
     fn share(&mut self, numbers: &mut [R]) -> Result<(), Error>;
+
+    /// The same, but that only worker 0 has to hear it.
+    ///
+    /// # Errors
+    /// Another worker is gone.
+    fn collect(&mut self, numbers: &mut [R]) -> Result<(), Error> {
+        self.share(numbers)
+    }
 }
 
 /// Nobody else.

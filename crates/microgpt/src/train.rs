@@ -72,6 +72,20 @@ impl<R: Precision> Trainer<R> {
         Ok(trainer)
     }
 
+    /// A trainer for the place where another one stands elsewhere: step `steps_done` of these settings. Its numbers are
+    /// zeros, until [`Trainer::state`] is filled with those of the other.
+    ///
+    /// # Errors
+    /// Settings that cannot be.
+    pub fn at(config: Config, vocab_size: usize, steps_done: usize) -> Result<Trainer<R>, Error> {
+        config.validate()?;
+        let model = Model::new(&config, vocab_size);
+        let zeros = vec![R::default(); model.layout.len()];
+        let mut trainer = Trainer::with_engine(config, model, R::engine(zeros));
+        trainer.steps_done = steps_done;
+        Ok(trainer)
+    }
+
     /// Another trainer at the same point: it makes the same steps.
     ///
     /// # Panics
@@ -179,6 +193,11 @@ impl<R: Real> Trainer<R> {
         self.measured = every;
     }
 
+    /// What [`Trainer::measure_gradients`] was last told.
+    pub fn measures_gradients(&self) -> usize {
+        self.measured
+    }
+
     /// Of the last step, if it was measured: the Euclidean length of each matrix's gradient, of the whole batch and before
     /// anything is clipped, in the order of the layout. Else nothing.
     pub fn gradient_norms(&self) -> &[f64] {
@@ -222,12 +241,18 @@ impl<R: Real> Trainer<R> {
         self.engine.params()
     }
 
+    /// All numbers that training changes: the parameters, then what the optimiser remembers ([`Trainer::remembered`]).
+    pub fn state(&mut self) -> Vec<&mut [R]> {
+        let memory = self.optimiser.memory().map(|(_, slice)| slice.as_mut_slice());
+        std::iter::once(self.engine.slices().0).chain(memory).collect()
+    }
+
     /// Which parameters a worker of so many is to update; see [`Optimizer::range`].
     pub fn range(&self, worker: usize, workers: usize) -> std::ops::Range<usize> {
         self.optimiser.range(worker, workers)
     }
 
-    /// Brings together what the workers remember: after this, [`Trainer::remembered`] may be looked at.
+    /// Brings together what the workers remember: after this, [`Trainer::remembered`] of worker 0 may be looked at.
     ///
     /// # Errors
     /// Another worker is gone, and what it remembered with it.
@@ -235,7 +260,7 @@ impl<R: Real> Trainer<R> {
         if self.scattered {
             self.exchange.begin(None)?;
             for (_, slice) in self.optimiser.memory() {
-                self.exchange.share(slice)?;
+                self.exchange.collect(slice)?;
             }
             self.scattered = false;
         }

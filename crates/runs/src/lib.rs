@@ -15,6 +15,11 @@
 //! - [`lock`]: one process at a time
 //! - [`run`]: the folder of a run, which holds all of these
 //! - [`list`]: all runs
+//! - [`sweep`]: many runs from one file
+//! - [`stats`]: mean and spread of a few numbers
+//! - [`outcome`]: what came of a run
+//! - [`compare`]: what differs between runs, and what it is worth
+//! - [`fit`]: a power law through points
 //!
 //! ```text
 //! runs/NAME/
@@ -30,6 +35,13 @@
 //!     optimizer.safetensors  what the optimiser remembers of each: Adam's `m.wte`, `v.wte`, ...; `ema.wte`, ...
 //!     state.json             step, chance, the data's SHA-256, settings, the best so far, precision, format version
 //!     SHA256SUMS             of these three files, as `sha256sum -c` reads it
+//!
+//! runs/SWEEP/
+//!   sweep.toml               the file that the sweep was started with
+//!   calibration.json         seconds a step, by settings, if the runs are given time in place of steps
+//!   results.csv              a line for each run
+//!   1-lr=0.01,seed=1/        a run as above, and
+//!     result.json            what came of it; a run that has none is not finished, and is made again
 //! ```
 
 pub mod presets;
@@ -47,6 +59,11 @@ pub mod events;
 pub mod lock;
 pub mod run;
 pub mod list;
+pub mod sweep;
+pub mod stats;
+pub mod outcome;
+pub mod compare;
+pub mod fit;
 
 pub use run::Run;
 pub use settings::Settings;

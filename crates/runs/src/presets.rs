@@ -35,6 +35,7 @@ macro_rules! presets {
 pub const PRESETS: &[Preset] = presets! {
     "microgpt" "inference", true;
     "microgpt-final" "inference (new, hallucinated names)", true;
+    "names-best" SAMPLES, true;
     "task" SAMPLES, true;
     "shakespeare-char" SAMPLES, false;
     "gpt2-toy" SAMPLES, true;
@@ -81,7 +82,7 @@ mod tests {
     fn a_preset_is_found_and_a_wrong_name_explained() {
         assert_eq!(Preset::find("microgpt_final").unwrap().name, "microgpt-final");
         let error = Preset::find("microgtp").unwrap_err().to_string();
-        assert!(error.starts_with("expected one of microgpt, microgpt-final, task, "), "{error}");
+        assert!(error.starts_with("expected one of microgpt, microgpt-final, names-best, "), "{error}");
         assert!(error.ends_with(", found \"microgtp\" (did you mean microgpt?)"), "{error}");
         assert!(PRESETS.iter().all(|preset| preset.text.starts_with("# ") && preset.about().len() > 20));
     }

@@ -66,6 +66,11 @@ impl Run {
         self.root.join("checkpoints").join(which)
     }
 
+    /// The run in a folder, whatever is in it.
+    pub fn at_any(root: PathBuf) -> Run {
+        Run::at(root)
+    }
+
     /// Where a run of that name is: `runs/NAME`, or at a path if `name` is one (`./x`, `/tmp/x`).
     pub fn place(name: &str) -> PathBuf {
         if is_path(name) { PathBuf::from(name) } else { Path::new(RUNS).join(name) }

@@ -162,45 +162,49 @@ pub fn read_toml(text: &str, file: &str) -> Result<Vec<Assignment>, Error> {
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
+    let place = |name: &toml::Spanned<_>| format!("{file}:{}: {}", line(name.span().start), name.get_ref());
+    entries
+        .into_iter()
+        .map(|(name, value)| assignment(place(name), name.get_ref(), value.get_ref()))
+        .collect()
+}
+
+/// The assignment that a value in a TOML file is; `place` is for errors.
+///
+/// # Errors
+/// What is no setting, or no value of it.
+pub(crate) fn assignment(place: String, name: &str, value: &DeValue<'_>) -> Result<Assignment, Error> {
+    let name = name.replace('-', "_");
     let knobs = Config::knobs();
-    let mut assignments = Vec::new();
-    for (name, value) in entries {
-        let place = format!("{file}:{}: {}", line(name.span().start), name.get_ref());
-        let name = name.get_ref().replace('-', "_");
-        let knob = knobs.iter().find(|knob| knob.name == name);
-        let bare = knob.is_some_and(|knob| knob.bare);
-        let (value, is_bare) = match value.get_ref() {
-            DeValue::String(text) => (text.to_string(), false),
-            DeValue::Integer(n) => (n.to_string(), true),
-            DeValue::Float(x) => (x.as_str().to_string(), true),
-            DeValue::Boolean(b) => (b.to_string(), true),
-            DeValue::Array(texts) if name == "data" => (several(texts).unwrap_or_default(), false),
-            other => ("".to_string(), other.is_table()),
-        };
-        if knob.is_none() && name != "preset" && name != "data" {
-            // The list of settings explains the wrong name better than we could.
-            let unknown = Config::default().set(&name, "").err();
-            let unknown = unknown.map(|error| error.to_string()).unwrap_or_default();
-            let why = unknown.strip_prefix(&format!("{name}: ")).unwrap_or(&unknown);
-            return Err(Error::config(format!("{place}: {why}")));
-        }
-        if value.is_empty() || is_bare != bare {
-            let expected = match knob {
-                Some(knob) if knob.values == "N" => "a whole number".to_string(),
-                Some(knob) if knob.values == "X" => "a number".to_string(),
-                Some(knob) if bare => knob.values.replace('|', " or "),
-                Some(knob) => format!("one of {} in quotes", knob.values.replace('|', ", ")),
-                None if name == "data" => "text in quotes, or a list of them".to_string(),
-                None => "text in quotes".to_string(),
-            };
-            return Err(Error::config(format!(
-                "{place}: expected {expected}, found {}",
-                found(&value, is_bare)
-            )));
-        }
-        assignments.push(Assignment { place, name, value });
+    let knob = knobs.iter().find(|knob| knob.name == name);
+    let bare = knob.is_some_and(|knob| knob.bare);
+    let (value, is_bare) = match value {
+        DeValue::String(text) => (text.to_string(), false),
+        DeValue::Integer(n) => (n.to_string(), true),
+        DeValue::Float(x) => (x.as_str().to_string(), true),
+        DeValue::Boolean(b) => (b.to_string(), true),
+        DeValue::Array(texts) if name == "data" => (several(texts).unwrap_or_default(), false),
+        other => ("".to_string(), other.is_table()),
+    };
+    if knob.is_none() && name != "preset" && name != "data" {
+        // The list of settings explains the wrong name better than we could.
+        let unknown = Config::default().set(&name, "").err();
+        let unknown = unknown.map(|error| error.to_string()).unwrap_or_default();
+        let why = unknown.strip_prefix(&format!("{name}: ")).unwrap_or(&unknown);
+        return Err(Error::config(format!("{place}: {why}")));
     }
-    Ok(assignments)
+    if value.is_empty() || is_bare != bare {
+        let expected = match knob {
+            Some(knob) if knob.values == "N" => "a whole number".to_string(),
+            Some(knob) if knob.values == "X" => "a number".to_string(),
+            Some(knob) if bare => knob.values.replace('|', " or "),
+            Some(knob) => format!("one of {} in quotes", knob.values.replace('|', ", ")),
+            None if name == "data" => "text in quotes, or a list of them".to_string(),
+            None => "text in quotes".to_string(),
+        };
+        return Err(Error::config(format!("{place}: expected {expected}, found {}", found(&value, is_bare))));
+    }
+    Ok(Assignment { place, name, value })
 }
 
 /// A list of texts as [`Source::parse`] has it.

@@ -260,18 +260,18 @@ impl Session {
             let mut state = lock(&self.state);
             state.pace.add(desk.training.tokens(), now);
             state.record(step, weights, memory.as_ref().ok().cloned().flatten());
-            if let Some(measures) = measures {
+            if let Some(measures) = &measures {
                 state.past.measures = Some(measures.clone());
-                state.measures = Some(measures);
+                state.measures = Some(measures.clone());
             }
             state.version += 1;
             state.config.clone()
         };
         memory?;
         let held = held.transpose()?.unwrap_or(false);
-        let due = step.step.is_multiple_of(metrics_every(&config));
+        let due = measures.is_some() || step.step.is_multiple_of(metrics_every(&config));
         if let Some(open) = desk.folder.as_mut().filter(|_| due).and_then(|folder| folder.open.as_mut()) {
-            open.metrics.push(&step, None, None)?;
+            open.metrics.push(&step, measures.as_ref(), None)?;
         }
         let validation = desk.training.validation()?;
         if let (Some(open), Some((loss, accuracy))) =

@@ -19,7 +19,10 @@
 //! ```
 
 pub mod meeting;
+#[cfg(feature = "mpi")]
+pub mod ranks;
 pub mod threads;
+mod tree;
 
 use microgpt::Error;
 use microgpt::engine::Precision;
@@ -29,6 +32,10 @@ use microgpt::train::Trainer;
 /// of a batch, and one where they would wait longer than they work. `wanted` says how many at most; 0 leaves it open.
 pub fn choose<R: Precision>(trainer: &Trainer<R>, wanted: usize) -> usize {
     let parts = trainer.config.parts(trainer.num_params());
+    #[cfg(feature = "mpi")]
+    if ranks::joined() {
+        return 1;
+    }
     if wanted > 0 {
         return threads::possible(wanted, parts);
     }
@@ -42,6 +49,19 @@ pub fn choose<R: Precision>(trainer: &Trainer<R>, wanted: usize) -> usize {
 /// hundredths where everybody has a processor, and much longer where not.
 const WORTH_A_MEETING: usize = 1 << 22;
 
+/// Rank and number of the processes that an MPI launcher has started together, of which this is one, by what it says in
+/// the environment; `(0, 1)` without one.
+pub fn launched() -> (usize, usize) {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    // Open MPI's mpirun, then MPICH's and its like, then Slurm's srun.
+    let names = [
+        ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"],
+        ["PMI_RANK", "PMI_SIZE"],
+        ["PMIX_RANK", "SLURM_STEP_NUM_TASKS"],
+    ];
+    names.iter().find_map(|&[rank, size]| Some((number(rank)?, number(size)?))).unwrap_or((0, 1))
+}
+
 /// From now on each step is shared by `workers` threads, of which the caller is one; by one, all is as it was.
 ///
 /// The others begin as copies of the trainer. What is changed in it later by hand (a setting, a parameter) they do
@@ -53,6 +73,15 @@ const WORTH_A_MEETING: usize = 1 << 22;
 /// # Panics
 /// If the parts of a batch cannot be shared by so many: see [`threads::possible`].
 pub fn share<R: Precision>(trainer: &mut Trainer<R>, workers: usize) -> Result<(), Error> {
+    #[cfg(feature = "mpi")]
+    if ranks::joined() {
+        // One thread for each rank: `mpirun` starts as many as there are processors.
+        let trainer: &mut dyn std::any::Any = trainer;
+        return match trainer.downcast_mut::<Trainer<f32>>() {
+            Some(single) => ranks::share(single),
+            None => ranks::share(trainer.downcast_mut::<Trainer<f64>>().expect("f32 or f64")),
+        };
+    }
     trainer.gather()?;
     trainer.exchange_by(threads::exchange(trainer, workers));
     Ok(())

@@ -13,6 +13,7 @@ use anyhow::Result;
 use measure::{Effort, Machine};
 use microgpt::choices::Choice;
 use microgpt::real::EngineKind;
+pub(crate) use shapes::flops_of;
 use shapes::{SHAPES, Shape};
 use std::process::ExitCode;
 

@@ -1,7 +1,9 @@
 //! The models that are measured, what they learn meanwhile, and how much arithmetic that is.
 
 use microgpt::batch::Batch;
+use microgpt::family::Family;
 use microgpt::rng::nth_below;
+use microgpt::sight::AttentionKind;
 use microgpt::{Config, Error};
 use microgpt_runs::settings::{Assignment, Settings};
 
@@ -68,6 +70,17 @@ pub(crate) fn flops(config: &Config, vocab_size: usize, batch: &Batch) -> f64 {
     let weights = layers * 12.0 * c * c + c * vocab_size as f64;
     let looks: f64 = batch.segments.iter().map(|s| (s.len * (s.len + 1) / 2) as f64).sum();
     3.0 * (2.0 * weights * batch.rows() as f64 + 4.0 * layers * c * looks)
+}
+
+/// The same of any settings, if they are those of a transformer whose layers have 12 C^2 weights.
+pub(crate) fn flops_of(config: &Config, vocab_size: usize, batch: &Batch) -> Option<f64> {
+    let plain = config.model == Family::Gpt
+        && config.hidden() == 4 * config.n_embd
+        && !config.activation.gated()
+        && config.sight().kv_heads as usize == config.n_head
+        && config.window == 0
+        && config.attention == AttentionKind::Softmax;
+    plain.then(|| flops(config, vocab_size, batch))
 }
 
 #[cfg(test)]

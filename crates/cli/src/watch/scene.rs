@@ -106,14 +106,27 @@ impl Scene {
         };
         let finite: Vec<_> = losses.iter().filter(|(_, loss)| loss.is_finite()).copied().collect();
         let smooth = finite.iter().map(mean).collect();
-        [finite.iter().map(|&(step, loss)| (step as f64, loss)).collect(), smooth]
+        [thinned(finite.iter().map(|&(step, loss)| (step as f64, loss)), POINTS), smooth]
     }
 
     /// Looks at what is held back, as points.
     pub(crate) fn looks(&self) -> Vec<(f64, f64)> {
         let looks = self.history.validations.iter().filter(|(_, loss)| loss.is_finite());
-        looks.map(|&(step, loss)| (step as f64, loss)).collect()
+        thinned(looks.map(|&(step, loss)| (step as f64, loss)), LOOKS)
     }
+}
+
+/// More would hide the lines.
+const POINTS: usize = 250;
+const LOOKS: usize = 24;
+
+/// At most so many of these, evenly, the last among them.
+fn thinned(points: impl Iterator<Item = (f64, f64)>, most: usize) -> Vec<(f64, f64)> {
+    let points: Vec<_> = points.collect();
+    let step = points.len().div_ceil(most).max(1);
+    let mut kept: Vec<_> = points.iter().rev().step_by(step).copied().collect();
+    kept.reverse();
+    kept
 }
 
 /// A scene for tests of what is drawn.
@@ -170,6 +183,16 @@ mod tests {
         // What is no number is never left out.
         scene.push(100_001, f64::NAN, 0.1, 3);
         assert!(scene.history.losses.last().unwrap().1.is_nan() && scene.says().rule.is_warning());
+    }
+
+    #[test]
+    fn what_is_drawn_is_not_too_much_and_ends_with_the_newest() {
+        assert_eq!(
+            thinned((0..10).map(|i| (f64::from(i), 0.0)), 4),
+            [(0.0, 0.0), (3.0, 0.0), (6.0, 0.0), (9.0, 0.0)]
+        );
+        assert_eq!(thinned(std::iter::once((1.0, 2.0)), 4), [(1.0, 2.0)]);
+        assert_eq!(thinned(std::iter::empty(), 4), []);
     }
 
     #[test]

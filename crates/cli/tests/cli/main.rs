@@ -11,6 +11,7 @@ mod stream;
 mod generate;
 mod data;
 mod bench;
+mod sweep;
 mod bad_input;
 mod studio;
 #[cfg(target_os = "linux")]

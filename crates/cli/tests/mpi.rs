@@ -1,0 +1,134 @@
+//! Training under `mpirun`: needs an MPI library, and its launcher.
+//!
+//!     cargo test --release -p microgpt-cli --features mpi --test mpi
+#![cfg(feature = "mpi")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// `microgpt train` with these words in that folder, by so many ranks; by 0: without a launcher.
+fn command(folder: &Path, ranks: usize, words: &str) -> Command {
+    let program = env!("CARGO_BIN_EXE_microgpt");
+    let mut command = Command::new(if ranks == 0 { program } else { "mpirun" });
+    if ranks > 0 {
+        // One machine with fewer processors than ranks; tests may run as root in a container.
+        command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]);
+        command.args([&ranks.to_string(), program]);
+    }
+    command.arg("train").args(words.split_whitespace()).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn train(folder: &Path, ranks: usize, words: &str) -> Output {
+    let output = command(folder, ranks, words).output().expect("mpirun, or the program");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{ranks} ranks, {words}: {error}");
+    output
+}
+
+/// What a run has come to: its numbers, to the bit, and all its losses.
+fn result(folder: &Path, run: &str) -> (Vec<u8>, Vec<u8>, Vec<String>) {
+    let run = folder.join("runs").join(run);
+    let read = |name: &str| fs::read(run.join("checkpoints/latest").join(name)).expect(name);
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
+    let losses = metrics.lines().map(|line| line.split(",\"seconds").next().unwrap().to_string());
+    (read("model.safetensors"), read("optimizer.safetensors"), losses.collect())
+}
+
+const TINY: &str = "--engine fast --batch-size 16 --micro-batches 4 --steps 40 --samples 3";
+
+#[test]
+fn so_many_ranks_give_the_bits_of_as_many_parts_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, words) in [
+        ("tiny", TINY),
+        ("exact", "--engine scalar --batch-size 4 --micro-batches 4 --steps 15 --samples 1"),
+        (
+            "dropout",
+            "--dropout 0.2 --engine fast --batch-size 8 --micro-batches 4 --steps 15 --n-layer 2 --samples 1",
+        ),
+        ("muon", "--preset nanochat-toy --micro-batches 4 --steps 10 --ema 0.9 --eval-every 5 --samples 1"),
+        (
+            "windows",
+            "--data-mode stream --block-size 64 --n-embd 32 --engine fast --batch-size 12 --micro-batches 4 --steps 10 --samples 1 --max-new-tokens 20",
+        ),
+    ] {
+        let alone = train(folder, 0, &format!("{words} --workers 1 --out {name}-0"));
+        let wanted = result(folder, &format!("{name}-0"));
+        for ranks in [1, 2, 4] {
+            let found = train(folder, ranks, &format!("{words} --out {name}-{ranks}"));
+            assert!(found.stdout == alone.stdout, "{name}: what {ranks} ranks print");
+            assert!(result(folder, &format!("{name}-{ranks}")) == wanted, "{name}: {ranks} ranks");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (ranks, words, expected) in [
+        (3, TINY, "mpirun -n: expected a power of two, found 3"),
+        (4, "--steps 5", "mpirun -n: expected at most as many ranks as a step has parts (1;"),
+        (2, "--n-layr 5", "--n-layr: no such flag"),
+        (2, "--data nothing.txt", "nothing.txt"),
+    ] {
+        let output = command(folder.path(), ranks, &format!("{words} --no-save")).output().expect("mpirun");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{words}");
+        assert_eq!(error.matches(expected).count(), 1, "{words}: {error}");
+    }
+}
+
+/// Of each number of ranks, each rank once: the job ends, and goes on with another number of ranks to the same bits.
+#[test]
+fn a_rank_that_is_killed_ends_the_job_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let words = "--engine fast --batch-size 16 --micro-batches 4 --n-embd 32 --steps 3000 --save-every 100 --samples 1";
+    train(folder, 0, &format!("{words} --workers 1 --out whole"));
+    let wanted = result(folder, "whole");
+    for (ranks, victim, again) in [(2, 0, 4), (2, 1, 0), (4, 0, 2), (4, 1, 1), (4, 2, 2), (4, 3, 4)] {
+        let name = format!("killed-{ranks}-{victim}");
+        let mut job = command(folder, ranks, &format!("{words} --out {name}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("mpirun");
+        let checkpoint = folder.join("runs").join(&name).join("checkpoints/latest/state.json");
+        let started = Instant::now();
+        while !checkpoint.exists() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{name}: no checkpoint");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        kill(job.id(), victim);
+        let killed = Instant::now();
+        while job.try_wait().unwrap().is_none() {
+            assert!(killed.elapsed() < Duration::from_secs(30), "{name}: the job goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!job.wait().unwrap().success(), "{name}: was it killed before it was done?");
+        train(folder, again, &format!("--resume {name}"));
+        let found = result(folder, &name);
+        assert!((&found.0, &found.1) == (&wanted.0, &wanted.1), "{name}, gone on with by {again}");
+        assert!(found.2 == wanted.2, "{name}: losses");
+    }
+}
+
+/// Kills the rank `victim` among the processes that the launcher with this id has started.
+fn kill(launcher: u32, victim: usize) {
+    let rank = format!("OMPI_COMM_WORLD_RANK={victim}");
+    let is_it = |pid: &str| -> Option<()> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let parent: u32 = stat.rsplit(") ").next()?.split_whitespace().nth(1)?.parse().ok()?;
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let here = environment.split(|&b| b == 0).any(|word| word == rank.as_bytes());
+        (parent == launcher && here).then_some(())
+    };
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let pid = processes.into_iter().find(|pid| is_it(pid).is_some()).expect("the rank's process");
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+}
