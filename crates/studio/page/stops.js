@@ -4,6 +4,7 @@
 // { words, question, choices, right, answer, show(known), before }. All numbers are asked of the model when one comes by.
 
 import { el, put } from './dom.js';
+import { modelOf } from './session.js';
 import { tokensOf, windowsOf } from './picture.js';
 import { heat } from './heat.js';
 import { bars } from './bars.js';
@@ -62,7 +63,9 @@ export const firstStops = [
     view: 'inside',
     wants: onlyPairs,
     async facts({ look, run }) {
-      const answer = await look([{ name: 'token' }]);
+      // The first table there is: some models have no other name for it than that of the stream.
+      const { name } = (await modelOf(run.id)).tensors.find((tensor) => tensor.per === 'token');
+      const answer = await look([{ name }]);
       const tokens = tokensOf(answer);
       const letters = tokens.length - (run.stream ? 0 : 1);
       const right = tokens.length;
@@ -82,7 +85,7 @@ export const firstStops = [
             'div',
             {},
             what(tokens.slice(run.stream ? 0 : 1)),
-            known ? shown('token', windowsOf(answer).get('token'), tokens) : null,
+            known ? shown(name, windowsOf(answer).get(name), tokens) : null,
           ),
       };
     },
