@@ -116,7 +116,8 @@ function mount(root) {
     const body = view();
     const key = `${entry.run.id} ${JSON.stringify(body)}`;
     try {
-      // Both at once: the operation, and the list if it may be another.
+      // All at once: the graph, the operation, and the list if it may be another.
+      graph.update(body);
       const one = ops.length > 0 ? ask(pathOf('op'), { ...body, at: at() }) : null;
       if (key !== listed) {
         const answer = await kept(pathOf('ops'), { ...body, from: 0, count: 4000 });
@@ -138,7 +139,6 @@ function mount(root) {
       }
       const now = at();
       mark(now);
-      graph.update(body);
       const answer = await (one ?? ask(pathOf('op'), { ...body, at: now }));
       if (answer === undefined) return;
       put(problem);

@@ -109,7 +109,12 @@ pub(crate) fn compare(page: &Page<'_>) {
     page.go("compare?text=anna&as=77&bs=77");
     page.shows("#verdict-compare", "Nothing differs");
     page.go("compare?text=anna&as=77&bs=78");
-    page.shows("#first-parted", "parts");
-    let (before, after) = (Oracle::after(77), Oracle::after(78));
-    let _ = (before, after);
+    // The parameters come first, and of them those that this step moved.
+    let [mut before, mut after] = [77, 78].map(Oracle::after);
+    let places = (0..27).flat_map(|row| (0..16).map(move |col| (row, col)));
+    let moved = places
+        .map(|(row, col)| (row, col, before.weight("wte", row, col).0, after.weight("wte", row, col).0))
+        .find(|(_, _, a, b)| a != b);
+    let (row, col, ..) = moved.expect("a letter that was read");
+    page.shows("#first-parted", &format!("wte[{row}, {col}]"));
 }
