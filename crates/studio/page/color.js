@@ -3,12 +3,36 @@
 
 const STOPS = {
   light: {
-    negative: [[248, 248, 246], [198, 219, 239], [107, 166, 214], [33, 102, 172], [6, 45, 100]],
-    positive: [[248, 248, 246], [253, 218, 176], [244, 165, 80], [204, 90, 8], [117, 46, 4]],
+    negative: [
+      [248, 248, 246],
+      [198, 219, 239],
+      [107, 166, 214],
+      [33, 102, 172],
+      [6, 45, 100],
+    ],
+    positive: [
+      [248, 248, 246],
+      [253, 218, 176],
+      [244, 165, 80],
+      [204, 90, 8],
+      [117, 46, 4],
+    ],
   },
   dark: {
-    negative: [[27, 30, 36], [30, 58, 95], [40, 103, 170], [98, 166, 232], [196, 226, 255]],
-    positive: [[27, 30, 36], [84, 52, 22], [171, 92, 20], [238, 150, 56], [255, 224, 178]],
+    negative: [
+      [27, 30, 36],
+      [30, 58, 95],
+      [40, 103, 170],
+      [98, 166, 232],
+      [196, 226, 255],
+    ],
+    positive: [
+      [27, 30, 36],
+      [84, 52, 22],
+      [171, 92, 20],
+      [238, 150, 56],
+      [255, 224, 178],
+    ],
   },
 };
 const LEVELS = 128;
@@ -17,17 +41,17 @@ const tables = {};
 // Is the page dark now?
 export function isDark() {
   const chosen = document.documentElement.dataset.theme;
-  if (chosen) return chosen === "dark";
-  return matchMedia("(prefers-color-scheme: dark)").matches;
+  if (chosen) return chosen === 'dark';
+  return matchMedia('(prefers-color-scheme: dark)').matches;
 }
 
 // Colours from -LEVELS to LEVELS as 32-bit words in the order of a canvas's bytes.
 function table(dark) {
-  const name = dark ? "dark" : "light";
+  const name = dark ? 'dark' : 'light';
   if (tables[name]) return tables[name];
   const words = new Uint32Array(2 * LEVELS + 1);
   for (let i = -LEVELS; i <= LEVELS; i++) {
-    const [r, g, b] = mix(STOPS[name][i < 0 ? "negative" : "positive"], Math.abs(i) / LEVELS);
+    const [r, g, b] = mix(STOPS[name][i < 0 ? 'negative' : 'positive'], Math.abs(i) / LEVELS);
     words[i + LEVELS] = (255 << 24) | (b << 16) | (g << 8) | r;
   }
   tables[name] = words;
@@ -67,7 +91,7 @@ export function inkOn(x, top, dark = isDark()) {
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });
   const brightness = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2];
-  return brightness > 0.19 ? "#111318" : "#ffffff";
+  return brightness > 0.19 ? '#111318' : '#ffffff';
 }
 
 // The largest size among numbers, leaving out what is not finite.

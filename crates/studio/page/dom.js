@@ -1,19 +1,19 @@
 // Making elements. Text is always set as text: nothing that comes from a model or a file is ever read as markup.
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = 'http://www.w3.org/2000/svg';
 
 // el("button.primary", { onclick, title }, "Start"): a tag with classes, properties, children.
 export function el(tag, props, ...children) {
-  return fill(document.createElement(tag.split(".")[0]), tag, props, children);
+  return fill(document.createElement(tag.split('.')[0]), tag, props, children);
 }
 
 // The same for pictures.
 export function svg(tag, props, ...children) {
-  return fill(document.createElementNS(SVG, tag.split(".")[0]), tag, props, children);
+  return fill(document.createElementNS(SVG, tag.split('.')[0]), tag, props, children);
 }
 
 function fill(node, tag, props, children) {
-  const classes = tag.split(".").slice(1);
+  const classes = tag.split('.').slice(1);
   if (classes.length > 0) node.classList.add(...classes);
   for (const [name, value] of Object.entries(props ?? {})) set(node, name, value);
   add(node, children);
@@ -24,16 +24,16 @@ function fill(node, tag, props, children) {
 export function set(node, name, value) {
   if (value === undefined || value === null || value === false) {
     node.removeAttribute(name);
-  } else if (name === "style") {
+  } else if (name === 'style') {
     for (const [key, text] of Object.entries(value)) node.style.setProperty(key, text);
-  } else if (name === "text") {
+  } else if (name === 'text') {
     node.textContent = value;
-  } else if (name.startsWith("on")) {
+  } else if (name.startsWith('on')) {
     node.addEventListener(name.slice(2), value);
-  } else if (name === "value" || name === "checked") {
+  } else if (name === 'value' || name === 'checked') {
     node[name] = value;
   } else {
-    node.setAttribute(name, value === true ? "" : value);
+    node.setAttribute(name, value === true ? '' : value);
   }
 }
 
@@ -76,8 +76,24 @@ export function settled(ms, f) {
   };
 }
 
+// Calls f at once, but no sooner than so many milliseconds after the last time; the last call is never lost.
+export function atMost(f) {
+  let timer = 0;
+  let ready = 0;
+  return (ms, ...args) => {
+    clearTimeout(timer);
+    const run = () => {
+      ready = performance.now() + ms;
+      f(...args);
+    };
+    const wait = ready - performance.now();
+    if (wait > 0) timer = setTimeout(run, wait);
+    else run();
+  };
+}
+
 // Says something to those who listen rather than look.
 export function announce(text) {
-  const place = document.getElementById("announce");
+  const place = document.getElementById('announce');
   if (place) place.textContent = text;
 }

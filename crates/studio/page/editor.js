@@ -1,65 +1,69 @@
 // The edits: a list to undo, heads and neurons to silence, one number to set, a row to borrow.
 
 import { el, put } from './dom.js';
-import { state, go } from './state.js';
+import { state } from './state.js';
 import { editsNow, lookingAt, pathOf, textNow } from './session.js';
 import { post } from './api.js';
-import { short, exact } from './format.js';
+import { exact } from './format.js';
+import { sameThing, change, write, undo, redo, reset, canRedo, words } from './edits.js';
 import { placeOf } from './place.js';
 
-// Do two edits change the same thing?
-function sameThing(a, b) {
-  return ["kind", "name", "layer", "head", "neuron", "row", "col"].every((key) => a[key] === b[key]);
-}
-
-let undone = [];
-
-// Puts an edit at the end, in place of one of the same thing.
-function change(edit, remember = true) {
-  undone = [];
-  write([...editsNow().filter((one) => !sameThing(one, edit)), edit], remember);
-}
-
-function write(edits, remember = true) {
-  go({ edits: edits.length > 0 ? JSON.stringify(edits) : null }, { remember });
-}
-
-function undo() {
-  const edits = editsNow();
-  if (edits.length === 0) return;
-  undone.push(edits.at(-1));
-  write(edits.slice(0, -1));
-}
-
-function redo() {
-  const edit = undone.pop();
-  if (edit) write([...editsNow(), edit]);
-}
-
-function words(edit) {
-  if (edit.kind === "head") return `layer ${edit.layer}: head ${edit.head} is silent`;
-  if (edit.kind === "neuron") return `layer ${edit.layer}: neuron ${edit.neuron} is silent`;
-  if (edit.kind === "from") return `${edit.name}: row ${edit.row} from row ${edit.from_row} of “${edit.text}”`;
-  return `${edit.name}[${edit.row}${edit.col === undefined ? "" : `, ${edit.col}`}] = ${short(Number(edit.value), 4)}`;
-}
-
 export function editor() {
-  const list = el("ol.edits", { id: "edits" });
-  const buttons = el("div.row", {}, el("button", { id: "undo", onclick: undo, title: "Ctrl+Z" }, "Undo"), el("button", { id: "redo", onclick: redo, title: "Ctrl+Shift+Z" }, "Redo"),
-    el("button", { id: "reset", onclick: () => { undone = [...editsNow()].reverse(); write([]); } }, "Nothing changed"));
-  const heads = el("div.headgrid");
-  const neuron = el("input.narrow.num", { type: "number", min: 0, value: 0, id: "neuron", "aria-label": "Neuron" });
-  const layer = el("select", { id: "neuron-layer", "aria-label": "Layer" });
+  const list = el('ol.edits', { id: 'edits' });
+  const buttons = el(
+    'div.row',
+    {},
+    el('button', { id: 'undo', onclick: undo, title: 'Ctrl+Z' }, 'Undo'),
+    el('button', { id: 'redo', onclick: redo, title: 'Ctrl+Shift+Z' }, 'Redo'),
+    el(
+      'button',
+      {
+        id: 'reset',
+        onclick: reset,
+      },
+      'Nothing changed',
+    ),
+  );
+  const heads = el('div.headgrid');
+  const neuron = el('input.narrow.num', { type: 'number', min: 0, value: 0, id: 'neuron', 'aria-label': 'Neuron' });
+  const layer = el('select', { id: 'neuron-layer', 'aria-label': 'Layer' });
   const one = oneNumber();
   const borrow = borrowed();
-  const node = el("div.editor", {},
-    el("section.card", {}, el("h2", {}, "Changed"), list, buttons),
-    el("section.card", {}, el("h2", {}, "Silence a head"), heads),
-    el("section.card", {}, el("h2", {}, "Silence a neuron of the MLP"), el("div.row", {}, layer, neuron,
-      el("button", { id: "silence-neuron", onclick: () => change({ kind: "neuron", layer: Number(layer.value), neuron: Number(neuron.value) }) }, "Silence"))),
-    one.node, borrow.node);
-  addEventListener("keydown", (event) => {
-    if (!node.isConnected || event.target.closest("input[type=text], textarea") || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+  const node = el(
+    'div.editor',
+    {},
+    el('section.card', {}, el('h2', {}, 'Changed'), list, buttons),
+    el('section.card', {}, el('h2', {}, 'Silence a head'), heads),
+    el(
+      'section.card',
+      {},
+      el('h2', {}, 'Silence a neuron of the MLP'),
+      el(
+        'div.row',
+        {},
+        layer,
+        neuron,
+        el(
+          'button',
+          {
+            id: 'silence-neuron',
+            onclick: () => change({ kind: 'neuron', layer: Number(layer.value), neuron: Number(neuron.value) }),
+          },
+          'Silence',
+        ),
+      ),
+    ),
+    one.node,
+    borrow.node,
+  );
+  addEventListener('keydown', (event) => {
+    if (
+      !node.isConnected ||
+      event.target.closest('input[type=text], textarea') ||
+      !(event.ctrlKey || event.metaKey) ||
+      event.key.toLowerCase() !== 'z'
+    )
+      return;
     event.preventDefault();
     if (event.shiftKey) redo();
     else undo();
@@ -70,24 +74,66 @@ export function editor() {
     key: () => false,
     update(run, model) {
       const edits = editsNow();
-      put(list, edits.length === 0 ? el("li.soft.none", {}, "nothing") : edits.map((edit, i) => el("li", {}, el("span.small", {}, words(edit)),
-        el("button.plain", { "aria-label": `Take back: ${words(edit)}`, onclick: () => write(edits.filter((_, j) => j !== i)) }, "✕"))));
+      put(
+        list,
+        edits.length === 0
+          ? el('li.soft.none', {}, 'nothing')
+          : edits.map((edit, i) =>
+              el(
+                'li',
+                {},
+                el('span.small', {}, words(edit)),
+                el(
+                  'button.plain',
+                  { 'aria-label': `Take back: ${words(edit)}`, onclick: () => write(edits.filter((_, j) => j !== i)) },
+                  '✕',
+                ),
+              ),
+            ),
+      );
       buttons.children[0].disabled = edits.length === 0;
-      buttons.children[1].disabled = undone.length === 0;
+      buttons.children[1].disabled = !canRedo();
       buttons.children[2].disabled = edits.length === 0;
       if (built !== model) {
         built = model;
-        put(heads, Array.from({ length: run.layers }, (_, l) => el("div.row.tight", {}, el("span.small.soft.layername", {}, `layer ${l}`), Array.from({ length: run.heads }, (__, h) =>
-          el("button", { "data-layer": l, "data-head": h, id: `silence-${l}-${h}`, "aria-label": `Silence head ${h} of layer ${l}`, onclick: () => toggleHead(l, h) }, h)))));
+        put(
+          heads,
+          Array.from({ length: run.layers }, (_, l) =>
+            el(
+              'div.row.tight',
+              {},
+              el('span.small.soft.layername', {}, `layer ${l}`),
+              Array.from({ length: run.heads }, (__, h) =>
+                el(
+                  'button',
+                  {
+                    'data-layer': l,
+                    'data-head': h,
+                    id: `silence-${l}-${h}`,
+                    'aria-label': `Silence head ${h} of layer ${l}`,
+                    onclick: () => toggleHead(l, h),
+                  },
+                  h,
+                ),
+              ),
+            ),
+          ),
+        );
         heads.parentElement.hidden = !(run.heads > 0);
-        put(layer, Array.from({ length: run.layers }, (_, l) => el("option", { value: l }, `layer ${l}`)));
+        put(
+          layer,
+          Array.from({ length: run.layers }, (_, l) => el('option', { value: l }, `layer ${l}`)),
+        );
         neuron.max = Math.max(0, run.hidden - 1);
-        neuron.closest("section").hidden = !(run.hidden > 0);
+        neuron.closest('section').hidden = !(run.hidden > 0);
         borrow.offer(model);
       }
-      for (const button of heads.querySelectorAll("button")) {
+      for (const button of heads.querySelectorAll('button')) {
         const [l, h] = [Number(button.dataset.layer), Number(button.dataset.head)];
-        button.setAttribute("aria-pressed", String(edits.some((e) => e.kind === "head" && e.layer === l && e.head === h)));
+        button.setAttribute(
+          'aria-pressed',
+          String(edits.some((e) => e.kind === 'head' && e.layer === l && e.head === h)),
+        );
       }
       one.update(model);
     },
@@ -96,7 +142,7 @@ export function editor() {
 
 function toggleHead(layer, head) {
   const edits = editsNow();
-  const mine = { kind: "head", layer, head };
+  const mine = { kind: 'head', layer, head };
   const others = edits.filter((edit) => !sameThing(edit, mine));
   if (others.length < edits.length) write(others);
   else change(mine);
@@ -104,22 +150,51 @@ function toggleHead(layer, head) {
 
 // Sets one number: typed, or by a slider that all views follow.
 function oneNumber() {
-  const name = el("div.mono.small", {}, "Click a number of the picture.");
-  const value = el("input.num.grow", { type: "text", inputmode: "decimal", id: "edit-value", "aria-label": "New value" });
-  const slider = el("input.grow", { type: "range", min: -1, max: 1, step: "any", "aria-label": "New value", id: "edit-slider" });
-  const was = el("div.small.soft");
-  const controls = el("div", { hidden: true }, was, el("div.row", {}, value, el("button", { onclick: () => set(Number(value.value)), id: "edit-set" }, "Set"), el("button", { onclick: () => set(0) }, "0")), slider);
-  const node = el("section.card", {}, el("h2", {}, "Set one number"), name, controls);
+  const name = el('div.mono.small', {}, 'Click a number of the picture.');
+  const value = el('input.num.grow', {
+    type: 'text',
+    inputmode: 'decimal',
+    id: 'edit-value',
+    'aria-label': 'New value',
+  });
+  const slider = el('input.grow', {
+    type: 'range',
+    min: -1,
+    max: 1,
+    step: 'any',
+    'aria-label': 'New value',
+    id: 'edit-slider',
+  });
+  const was = el('div.small.soft');
+  const controls = el(
+    'div',
+    { hidden: true },
+    was,
+    el(
+      'div.row',
+      {},
+      value,
+      el('button', { onclick: () => set(Number(value.value)), id: 'edit-set' }, 'Set'),
+      el('button', { onclick: () => set(0) }, '0'),
+    ),
+    slider,
+  );
+  const node = el('section.card', {}, el('h2', {}, 'Set one number'), name, controls);
   let model = null;
-  let asked = "";
+  let asked = '';
   const set = (x, remember = true) => {
     const place = placeOf(state.edit);
     if (!place || !Number.isFinite(x)) return;
-    const kind = model.matrices.some((m) => m.name === place.name) ? "weight" : "value";
+    const kind = model.matrices.some((m) => m.name === place.name) ? 'weight' : 'value';
     change({ kind, name: place.name, row: place.row, col: place.col, value: x }, remember);
   };
-  slider.addEventListener("input", () => { value.value = slider.value; set(Number(slider.value), false); });
-  value.addEventListener("keydown", (event) => { if (event.key === "Enter") set(Number(value.value)); });
+  slider.addEventListener('input', () => {
+    value.value = slider.value;
+    set(Number(slider.value), false);
+  });
+  value.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter') set(Number(value.value));
+  });
   return {
     node,
     async update(now) {
@@ -129,11 +204,11 @@ function oneNumber() {
       if (!place?.name) return;
       name.textContent = `${place.name}[${place.row}, ${place.col}]`;
       const request = { ...lookingAt({ edits: false }), place, most: 1 };
-      const key = JSON.stringify([pathOf(""), request]);
+      const key = JSON.stringify([pathOf(''), request]);
       if (key === asked) return;
       asked = key;
       try {
-        const why = await post(pathOf("why"), request);
+        const why = await post(pathOf('why'), request);
         const x = Number(why.place.value);
         const reach = Math.max(1, 4 * Math.abs(x));
         [slider.min, slider.max, slider.value] = [x - reach, x + reach, x];
@@ -148,17 +223,42 @@ function oneNumber() {
 
 // A row of a tensor as it is in another text.
 function borrowed() {
-  const name = el("select", { id: "borrow-name", "aria-label": "Which tensor" });
-  const text = el("input.mono", { id: "borrow-text", placeholder: "another text", "aria-label": "Another text", spellcheck: "false" });
-  const [row, from] = ["borrow-row", "borrow-from"].map((id) => el("input.narrow.num", { id, type: "number", min: 0, value: 1 }));
-  const set = () => text.value && text.value !== textNow() && change({ kind: "from", name: name.value, row: Number(row.value), text: text.value, from_row: Number(from.value) });
-  const node = el("section.card", {}, el("h2", {}, "Borrow from another text"), el("div.borrow", {}, name, text,
-    el("label.row.small", {}, "row", row), el("label.row.small", {}, "from its row", from), el("button", { id: "borrow", onclick: set }, "Borrow")));
+  const name = el('select', { id: 'borrow-name', 'aria-label': 'Which tensor' });
+  const text = el('input.mono', {
+    id: 'borrow-text',
+    placeholder: 'another text',
+    'aria-label': 'Another text',
+    spellcheck: 'false',
+  });
+  const [row, from] = ['borrow-row', 'borrow-from'].map((id) =>
+    el('input.narrow.num', { id, type: 'number', min: 0, value: 1 }),
+  );
+  const set = () =>
+    text.value &&
+    text.value !== textNow() &&
+    change({ kind: 'from', name: name.value, row: Number(row.value), text: text.value, from_row: Number(from.value) });
+  const node = el(
+    'section.card',
+    {},
+    el('h2', {}, 'Borrow from another text'),
+    el(
+      'div.borrow',
+      {},
+      name,
+      text,
+      el('label.row.small', {}, 'row', row),
+      el('label.row.small', {}, 'from its row', from),
+      el('button', { id: 'borrow', onclick: set }, 'Borrow'),
+    ),
+  );
   return {
     node,
     offer(model) {
-      put(name, model.tensors.filter((t) => t.per === "token").map((t) => el("option", { value: t.name }, t.name)));
-      const stream = model.tensors.findLast((t) => t.short === "stream") ?? model.tensors[0];
+      put(
+        name,
+        model.tensors.filter((t) => t.per === 'token').map((t) => el('option', { value: t.name }, t.name)),
+      );
+      const stream = model.tensors.findLast((t) => t.short === 'stream') ?? model.tensors[0];
       if (stream) name.value = stream.name;
     },
   };

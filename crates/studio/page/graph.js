@@ -11,7 +11,7 @@ const [WIDE, TALL, GAP_X, GAP_Y] = [118, 34, 64, 8];
 //   vertices  Map of key -> { key, name, value, grad, param, open }
 //   edges     [{ from, to, local }]: from an operand to what used it
 export function graph({ onpick, label }) {
-  const node = svg("svg.graph", { role: "group", "aria-label": label });
+  const node = svg('svg.graph', { role: 'group', 'aria-label': label });
   return {
     node,
     show({ vertices, edges, root, lit = null }) {
@@ -23,7 +23,9 @@ export function graph({ onpick, label }) {
         const [x1, y1, x2, y2] = [a.x + WIDE, a.y + TALL / 2, b.x, b.y + TALL / 2];
         const bend = Math.max(24, (x2 - x1) / 2);
         const on = lit && (edge.from === lit || edge.to === lit);
-        return svg(`path.edge${on ? ".lit" : ""}`, { d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` });
+        return svg(`path.edge${on ? '.lit' : ''}`, {
+          d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`,
+        });
       });
       const boxes = [...vertices.values()].map((v) => box(v, places.get(v.key), lit === v.key, top, onpick));
       const [width, height] = [places.width, places.height];
@@ -36,21 +38,42 @@ export function graph({ onpick, label }) {
 function box(v, { x, y }, lit, top, onpick) {
   const pick = () => onpick?.(v);
   const grad = v.grad ?? 0;
-  return svg(`g.vertex${lit ? ".lit" : ""}${v.param ? ".param" : ""}`, {
-    transform: `translate(${x} ${y})`, tabindex: 0, role: "button",
-    "aria-label": `${v.name} = ${exact(v.value)}, gradient ${exact(grad)}`,
-    onclick: pick,
-    onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(); } },
-    onpointermove: (event) => showHover(event.clientX, event.clientY,
-      { title: v.name, about: v.formula, value: exact(v.value), more: `gradient ${exact(grad)}` }),
-    onpointerleave: hideHover,
-  },
-    svg("rect", { width: WIDE, height: TALL }),
-    svg("rect.tag", { x: WIDE - 48, y: 1, width: 47, height: TALL - 2, style: { fill: css(grad, top), stroke: "none" } }),
-    svg("text", { x: 6, y: 14 }, clip(v.name, 10)),
-    svg("text.sub", { x: 6, y: 27 }, short(v.value)),
-    svg("text.sub", { x: WIDE - 4, y: 21, "text-anchor": "end", style: { fill: inkOn(grad, top) } }, short(grad, 2)),
-    v.open || v.param ? null : svg("text.sub", { x: -9, y: 21 }, "‹"));
+  return svg(
+    `g.vertex${lit ? '.lit' : ''}${v.param ? '.param' : ''}`,
+    {
+      transform: `translate(${x} ${y})`,
+      tabindex: 0,
+      role: 'button',
+      'aria-label': `${v.name} = ${exact(v.value)}, gradient ${exact(grad)}`,
+      onclick: pick,
+      onkeydown: (event) => {
+        if (event.key === 'Enter' || event.key === ' ') {
+          event.preventDefault();
+          pick();
+        }
+      },
+      onpointermove: (event) =>
+        showHover(event.clientX, event.clientY, {
+          title: v.name,
+          about: v.formula,
+          value: exact(v.value),
+          more: `gradient ${exact(grad)}`,
+        }),
+      onpointerleave: hideHover,
+    },
+    svg('rect', { width: WIDE, height: TALL }),
+    svg('rect.tag', {
+      x: WIDE - 48,
+      y: 1,
+      width: 47,
+      height: TALL - 2,
+      style: { fill: css(grad, top), stroke: 'none' },
+    }),
+    svg('text', { x: 6, y: 14 }, clip(v.name, 10)),
+    svg('text.sub', { x: 6, y: 27 }, short(v.value)),
+    svg('text.sub', { x: WIDE - 4, y: 21, 'text-anchor': 'end', style: { fill: inkOn(grad, top) } }, short(grad, 2)),
+    v.open || v.param ? null : svg('text.sub', { x: -9, y: 21 }, '‹'),
+  );
 }
 
 function clip(text, n) {
@@ -77,10 +100,17 @@ function layout(vertices, edges, root) {
   const height = Math.max(120, tallest * (TALL + GAP_Y) + 24);
   columns.forEach((column, d) => {
     if (!column) return;
-    const order = new Map(column.map((key, i) => [key, Math.min(...(users.get(key) ?? []).map((u) => places.get(u)?.y ?? 0), 1e9) + i * 1e-3]));
+    const order = new Map(
+      column.map((key, i) => [
+        key,
+        Math.min(...(users.get(key) ?? []).map((u) => places.get(u)?.y ?? 0), 1e9) + i * 1e-3,
+      ]),
+    );
     column.sort((a, b) => order.get(a) - order.get(b));
     const start = (height - column.length * (TALL + GAP_Y)) / 2;
-    column.forEach((key, i) => places.set(key, { x: (columns.length - 1 - d) * (WIDE + GAP_X) + 16, y: start + i * (TALL + GAP_Y) }));
+    column.forEach((key, i) =>
+      places.set(key, { x: (columns.length - 1 - d) * (WIDE + GAP_X) + 16, y: start + i * (TALL + GAP_Y) }),
+    );
   });
   places.width = columns.length * (WIDE + GAP_X) - GAP_X + 32;
   places.height = height;

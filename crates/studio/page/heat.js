@@ -14,11 +14,11 @@ const MANY = 1 << 18;
 //   top      the size at which colours are full; the table's largest if not given
 //   mark     [row, col] that is outlined
 export function heat({ name, onpick, onhover }) {
-  const canvas = el("canvas", {});
-  const ring = el("div.ring", { hidden: true });
-  const focus = el("div.ring.focus", { hidden: true });
-  const stage = el("div.stage", {}, canvas, ring, focus);
-  const node = el("div.heat", { tabindex: 0, role: "application", "aria-roledescription": "table of numbers" }, stage);
+  const canvas = el('canvas', {});
+  const ring = el('div.ring', { hidden: true });
+  const focus = el('div.ring.focus', { hidden: true });
+  const stage = el('div.stage', {}, canvas, ring, focus);
+  const node = el('div.heat', { tabindex: 0, role: 'application', 'aria-roledescription': 'table of numbers' }, stage);
   let data = null;
   let cursor = [0, 0];
   let origin = [0, 0];
@@ -30,8 +30,8 @@ export function heat({ name, onpick, onhover }) {
     box.hidden = false;
   };
   const textOf = (row, col) => {
-    const names = [data.rowName?.(row), data.colName?.(col)].filter((text) => text !== undefined && text !== "");
-    return { title: `${name}[${row}, ${col}]`, about: names.join(" · "), value: exact(valueAt(row, col)) };
+    const names = [data.rowName?.(row), data.colName?.(col)].filter((text) => text !== undefined && text !== '');
+    return { title: `${name}[${row}, ${col}]`, about: names.join(' · '), value: exact(valueAt(row, col)) };
   };
   const cellAt = (event) => {
     const box = stage.getBoundingClientRect();
@@ -52,12 +52,14 @@ export function heat({ name, onpick, onhover }) {
     origin = [r0, c0];
     paint(canvas, r0, c0, r1, c1, valueAt, scale(data.top));
     Object.assign(canvas.style, {
-      width: `${(c1 - c0) * cell[0]}px`, height: `${(r1 - r0) * cell[1]}px`,
-      left: `${c0 * cell[0]}px`, top: `${r0 * cell[1]}px`,
+      width: `${(c1 - c0) * cell[0]}px`,
+      height: `${(r1 - r0) * cell[1]}px`,
+      left: `${c0 * cell[0]}px`,
+      top: `${r0 * cell[1]}px`,
     });
   };
 
-  stage.addEventListener("pointermove", (event) => {
+  stage.addEventListener('pointermove', (event) => {
     const at = data && cellAt(event);
     if (!at) return leave();
     place(focus, at);
@@ -65,15 +67,22 @@ export function heat({ name, onpick, onhover }) {
     showHover(event.clientX, event.clientY, text);
     onhover?.(...at);
   });
-  const leave = () => { focus.hidden = true; hideHover(); onhover?.(null); };
-  stage.addEventListener("pointerleave", leave);
-  stage.addEventListener("click", (event) => {
+  const leave = () => {
+    focus.hidden = true;
+    hideHover();
+    onhover?.(null);
+  };
+  stage.addEventListener('pointerleave', leave);
+  stage.addEventListener('click', (event) => {
     const at = data && cellAt(event);
-    if (at) { cursor = at; onpick?.(...at, valueAt(...at)); }
+    if (at) {
+      cursor = at;
+      onpick?.(...at, valueAt(...at));
+    }
   });
-  node.addEventListener("keydown", (event) => {
+  node.addEventListener('keydown', (event) => {
     const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (!data || (!by && event.key !== "Enter")) return;
+    if (!data || (!by && event.key !== 'Enter')) return;
     event.preventDefault();
     event.stopPropagation();
     if (!by) return onpick?.(...cursor, valueAt(...cursor));
@@ -84,8 +93,8 @@ export function heat({ name, onpick, onhover }) {
     showHover(box.right, box.bottom, text);
     announce(`${text.title} ${text.about} ${text.value}`);
   });
-  node.addEventListener("blur", leave);
-  node.addEventListener("scroll", () => data && data.rows * data.cols > MANY && draw());
+  node.addEventListener('blur', leave);
+  node.addEventListener('scroll', () => data && data.rows * data.cols > MANY && draw());
 
   return {
     node,
@@ -95,13 +104,18 @@ export function heat({ name, onpick, onhover }) {
       const { rows, cols, cell } = data;
       stage.style.width = `${cols * cell[0]}px`;
       stage.style.height = `${rows * cell[1]}px`;
-      node.setAttribute("aria-label", `${name}, ${rows} rows of ${cols} numbers, largest size ${short(data.top)}. ` +
-        "Arrow keys read them one by one, Enter asks why.");
+      node.setAttribute(
+        'aria-label',
+        `${name}, ${rows} rows of ${cols} numbers, largest size ${short(data.top)}. ` +
+          'Arrow keys read them one by one, Enter asks why.',
+      );
       draw();
       if (data.mark && data.mark[0] < rows && data.mark[1] < cols) place(ring, data.mark);
       else ring.hidden = true;
     },
-    redraw() { if (data) draw(); },
+    redraw() {
+      if (data) draw();
+    },
     origin: () => origin,
   };
 }
@@ -115,7 +129,7 @@ function paint(canvas, r0, c0, r1, c1, valueAt, colorOf) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   if (width === 0 || height === 0) return;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext('2d');
   const image = context.createImageData(width, height);
   const words = new Uint32Array(image.data.buffer);
   for (let r = 0, i = 0; r < height; r++) {

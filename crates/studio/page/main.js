@@ -18,42 +18,87 @@ import { view as compare } from './compare.js';
 import { view as tour } from './tour.js';
 
 const views = exported ? [inside] : [train, inside, ops, whatif, write, compare, tour];
-const root = document.getElementById("view");
+const root = document.getElementById('view');
 let shown = null;
 
 function top() {
-  const mark = svg("svg", { viewBox: "0 0 32 32", "aria-hidden": "true" },
-    [[0, 0, 1], [0, 1, 0], [1, 1, 1], [0, 2, 0], [1, 2, 0], [2, 2, 1]].map(([x, y, warm]) =>
-      svg("rect", { x: 3 + 9 * x, y: 3 + 9 * y, width: 8, height: 8, rx: 1.5, style: { fill: `var(--line-${warm})` } })));
+  const mark = svg(
+    'svg',
+    { viewBox: '0 0 32 32', 'aria-hidden': 'true' },
+    [
+      [0, 0, 1],
+      [0, 1, 0],
+      [1, 1, 1],
+      [0, 2, 0],
+      [1, 2, 0],
+      [2, 2, 1],
+    ].map(([x, y, warm]) =>
+      svg('rect', { x: 3 + 9 * x, y: 3 + 9 * y, width: 8, height: 8, rx: 1.5, style: { fill: `var(--line-${warm})` } }),
+    ),
+  );
   const tabs = views.map((view) =>
-    el("a.tab", { href: "#", "data-text": view.title, id: `tab-${view.name}`, onclick: (event) => { event.preventDefault(); open(view.name); } }, view.title));
-  const pick = el("select.runpick", { "aria-label": "Run", id: "run", onchange: () => go({ run: pick.value, step: null }, { remember: true }) });
-  const light = el("span.link-state", { role: "img" });
-  put(document.getElementById("top"),
-    el("a.brand", { href: "#train", title: "microgpt: the GPT that hides nothing" }, mark, el("span.word", {}, "microgpt")),
-    el("nav.tabs", { "aria-label": "Views" }, tabs),
-    el("div.tools", {}, light, pick, theme(),
-      el("button.plain", { onclick: help, "aria-label": "Help: keys and words", title: "Help (?)", id: "help" }, "?")));
+    el(
+      'a.tab',
+      {
+        href: '#',
+        'data-text': view.title,
+        id: `tab-${view.name}`,
+        onclick: (event) => {
+          event.preventDefault();
+          open(view.name);
+        },
+      },
+      view.title,
+    ),
+  );
+  const pick = el('select.runpick', {
+    'aria-label': 'Run',
+    id: 'run',
+    onchange: () => go({ run: pick.value, step: null }, { remember: true }),
+  });
+  const light = el('span.link-state', { role: 'img' });
+  put(
+    document.getElementById('top'),
+    el(
+      'a.brand',
+      { href: '#train', title: 'microgpt: the GPT that hides nothing' },
+      mark,
+      el('span.word', {}, 'microgpt'),
+    ),
+    el('nav.tabs', { 'aria-label': 'Views' }, tabs),
+    el(
+      'div.tools',
+      {},
+      light,
+      pick,
+      theme(),
+      el('button.plain', { onclick: help, 'aria-label': 'Help: keys and words', title: 'Help (?)', id: 'help' }, '?'),
+    ),
+  );
   return () => {
     views.forEach((view, i) => {
       const here = view.name === shown?.name;
       tabs[i].href = addressOf({ view: view.name });
-      if (here && !tabs[i].hasAttribute("aria-current")) tabs[i].parentElement.scrollTo({ left: tabs[i].offsetLeft - 80 });
-      if (here) tabs[i].setAttribute("aria-current", "page");
-      else tabs[i].removeAttribute("aria-current");
+      if (here && !tabs[i].hasAttribute('aria-current'))
+        tabs[i].parentElement.scrollTo({ left: tabs[i].offsetLeft - 80 });
+      if (here) tabs[i].setAttribute('aria-current', 'page');
+      else tabs[i].removeAttribute('aria-current');
     });
     const ids = [...session.runs.keys()];
     if (ids.join() !== pick.dataset.ids) {
       pick.dataset.ids = ids.join();
-      put(pick, ids.map((id) => el("option", { value: id }, session.runs.get(id).run.name ?? id)));
+      put(
+        pick,
+        ids.map((id) => el('option', { value: id }, session.runs.get(id).run.name ?? id)),
+      );
     }
-    pick.value = current()?.run.id ?? "";
+    pick.value = current()?.run.id ?? '';
     pick.hidden = ids.length === 0;
-    light.classList.toggle("away", !session.connected);
+    light.classList.toggle('away', !session.connected);
     light.hidden = Boolean(exported);
-    const text = session.connected ? "Connected" : "The program does not answer; trying again";
+    const text = session.connected ? 'Connected' : 'The program does not answer; trying again';
     light.title = text;
-    light.setAttribute("aria-label", text);
+    light.setAttribute('aria-label', text);
   };
 }
 
@@ -75,15 +120,15 @@ function mount() {
 }
 
 const paintTop = top();
-const time = dock(document.getElementById("dock"));
-const why = panel(document.getElementById("why"));
+const time = dock(document.getElementById('dock'));
+const why = panel(document.getElementById('why'));
 
 // Everything that changed since the last frame, in one go.
 let pending = { changed: new Set(), news: new Set() };
 const update = framed(() => {
   const now = pending;
   pending = { changed: new Set(), news: new Set() };
-  if (mount()) now.changed.add("view");
+  if (mount()) now.changed.add('view');
   attend();
   paintTop();
   time.update(now);
@@ -100,17 +145,17 @@ onNews((id) => {
   update();
 });
 
-addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input:not([type=range]), textarea, select, [contenteditable]");
-  if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+addEventListener('keydown', (event) => {
+  const typing = event.target.closest('input:not([type=range]), textarea, select, [contenteditable]');
+  if (event.key === 'Escape' && !document.querySelector('dialog[open]')) {
     if (state.place) go({ place: null });
     return;
   }
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
   if (shown?.live.key?.(event)) return event.preventDefault();
   const keys = {
-    "?": help,
-    " ": () => (event.target.closest("button, a, summary") ? "not mine" : playOrPause()),
+    '?': help,
+    ' ': () => (event.target.closest('button, a, summary') ? 'not mine' : playOrPause()),
     ArrowLeft: () => stepBy(event.shiftKey ? -10 : -1),
     ArrowRight: () => stepBy(event.shiftKey ? 10 : 1),
     Home: () => go({ step: 0 }),
@@ -118,8 +163,8 @@ addEventListener("keydown", (event) => {
   };
   const digit = Number(event.key);
   if (digit >= 1 && digit <= views.length) keys[event.key] = () => open(views[digit - 1].name);
-  if (keys[event.key] && keys[event.key]() !== "not mine") event.preventDefault();
+  if (keys[event.key] && keys[event.key]() !== 'not mine') event.preventDefault();
 });
 
-begin().then(update, (error) => put(root, el("p.empty.problem", {}, error.message)));
+begin().then(update, (error) => put(root, el('p.empty.problem', {}, error.message)));
 update();

@@ -10,44 +10,85 @@ import { breakpoints } from './breaks.js';
 import { graphCard } from './graphcard.js';
 import { opMap } from './opmap.js';
 
-const PHASES = { forward: "Forward: compute", backward: "Backward: who is to blame, and how much?", update: "Update: move each weight a little" };
+const PHASES = {
+  forward: 'Forward: compute',
+  backward: 'Backward: who is to blame, and how much?',
+  update: 'Update: move each weight a little',
+};
 
 function mount(root) {
-  const list = el("div.oplist", { role: "listbox", "aria-label": "Operations in order", tabindex: 0, id: "ops" });
-  const said = el("div.opsaid", { id: "op-said", role: "status" });
+  const list = el('div.oplist', { role: 'listbox', 'aria-label': 'Operations in order', tabindex: 0, id: 'ops' });
+  const said = el('div.opsaid', { id: 'op-said', role: 'status' });
   const detail = opView();
   const code = sourceView();
   const graph = graphCard();
-  const where = opMap({ onpick: (to) => { pause(); move(to); } });
-  const problem = el("p.problem", { role: "alert" });
-  const what = el("select", { id: "ops-what", "aria-label": "What is computed", onchange: () => go({ batch: what.value === "text" ? "0" : null, at: 0 }) },
-    el("option", { value: "batch" }, "the documents that training takes at this step"), el("option", { value: "text" }, "the text below"));
-  const play = el("button", { id: "op-play", onclick: () => toggle() }, "Play");
+  const where = opMap({
+    onpick: (to) => {
+      pause();
+      move(to);
+    },
+  });
+  const problem = el('p.problem', { role: 'alert' });
+  const what = el(
+    'select',
+    {
+      id: 'ops-what',
+      'aria-label': 'What is computed',
+      onchange: () => go({ batch: what.value === 'text' ? '0' : null, at: 0 }),
+    },
+    el('option', { value: 'batch' }, 'the documents that training takes at this step'),
+    el('option', { value: 'text' }, 'the text below'),
+  );
+  const play = el('button', { id: 'op-play', onclick: () => toggle() }, 'Play');
   const breaks = breakpoints({ run: (back) => runTo(back) });
-  const bar = el("div.row.opbar", {},
-    el("button", { id: "op-first", onclick: () => move(0), title: "To the first operation" }, "first"),
-    el("button", { id: "op-back", onclick: () => by(-1), title: "One operation back (←)" }, "◀ back"),
-    el("button.primary", { id: "op-next", onclick: () => by(1), title: "One operation on (→)" }, "next ▶"),
-    play, el("input", { type: "range", id: "op-slider", "aria-label": "Operation", min: 0, max: 1, value: 0, oninput: (event) => move(Number(event.target.value)) }),
-    el("span.soft.small", {}, "of"), what);
-  const slider = bar.querySelector("#op-slider");
-  put(root, bar, where.node, problem,
-    el("div.opsgrid", {}, list, el("div.opmain", {}, said, detail.node), code.node), breaks.node, graph.node);
+  const bar = el(
+    'div.row.opbar',
+    {},
+    el('button', { id: 'op-first', onclick: () => move(0), title: 'To the first operation' }, 'first'),
+    el('button', { id: 'op-back', onclick: () => by(-1), title: 'One operation back (←)' }, '◀ back'),
+    el('button.primary', { id: 'op-next', onclick: () => by(1), title: 'One operation on (→)' }, 'next ▶'),
+    play,
+    el('input', {
+      type: 'range',
+      id: 'op-slider',
+      'aria-label': 'Operation',
+      min: 0,
+      max: 1,
+      value: 0,
+      oninput: (event) => move(Number(event.target.value)),
+    }),
+    el('span.soft.small', {}, 'of'),
+    what,
+  );
+  const slider = bar.querySelector('#op-slider');
+  put(
+    root,
+    bar,
+    where.node,
+    problem,
+    el('div.opsgrid', {}, list, el('div.opmain', {}, said, detail.node), code.node),
+    breaks.node,
+    graph.node,
+  );
 
   let ops = [];
   let total = 0;
-  let listed = "";
+  let listed = '';
   let timer = 0;
   const ask = latest();
 
-  const view = () => (state.batch === "0" ? lookingAt() : { step: stepNow(), batch: true });
-  const at = () => Math.max(0, Math.min(total - 1, number("at", 0)));
+  const view = () => (state.batch === '0' ? lookingAt() : { step: stepNow(), batch: true });
+  const at = () => Math.max(0, Math.min(total - 1, number('at', 0)));
   const move = (to) => go({ at: Math.max(0, Math.min(total - 1, to)) });
   const by = (n) => move(at() + n);
-  const pause = () => { clearInterval(timer); timer = 0; play.textContent = "Play"; };
+  const pause = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.textContent = 'Play';
+  };
   function toggle() {
     if (timer) return pause();
-    play.textContent = "Pause";
+    play.textContent = 'Pause';
     timer = setInterval(() => (at() + 1 >= total ? pause() : by(1)), 420);
   }
 
@@ -56,13 +97,13 @@ function mount(root) {
     const found = [];
     try {
       for (const on of breaks.all()) {
-        const answer = await post(pathOf("break"), { ...view(), at: at(), back, on });
+        const answer = await post(pathOf('break'), { ...view(), at: at(), back, on });
         if (answer.at !== null) found.push(answer);
       }
     } catch (error) {
       return breaks.say(error.message, true);
     }
-    if (found.length === 0) return breaks.say(back ? "No breakpoint before this." : "No breakpoint after this.");
+    if (found.length === 0) return breaks.say(back ? 'No breakpoint before this.' : 'No breakpoint after this.');
     found.sort((a, b) => (back ? b.at - a.at : a.at - b.at));
     breaks.say(`Stopped at ${found[0].at}: ${found[0].why}`);
     move(found[0].at);
@@ -71,29 +112,39 @@ function mount(root) {
   async function load() {
     const entry = current();
     if (!entry) return put(problem, noRun());
-    what.value = state.batch === "0" ? "text" : "batch";
+    what.value = state.batch === '0' ? 'text' : 'batch';
     const body = view();
     const key = `${entry.run.id} ${JSON.stringify(body)}`;
     try {
-      // Both at once: the operation, and the list if it may be another.
-      const one = ops.length > 0 ? ask(pathOf("op"), { ...body, at: at() }) : null;
+      // All at once: the graph, the operation, and the list if it may be another.
+      graph.update(body);
+      const one = ops.length > 0 ? ask(pathOf('op'), { ...body, at: at() }) : null;
       if (key !== listed) {
-        const answer = await kept(pathOf("ops"), { ...body, from: 0, count: 4000 });
+        const answer = await kept(pathOf('ops'), { ...body, from: 0, count: 4000 });
         if (key !== `${entry.run.id} ${JSON.stringify(view())}`) return;
-        const same = ops.length === answer.ops.length && ops.every((op, i) => op.label === answer.ops[i].label && op.op === answer.ops[i].op && op.shape.join() === answer.ops[i].shape.join());
+        const same =
+          ops.length === answer.ops.length &&
+          ops.every(
+            (op, i) =>
+              op.label === answer.ops[i].label &&
+              op.op === answer.ops[i].op &&
+              op.shape.join() === answer.ops[i].shape.join(),
+          );
         [listed, ops, total] = [key, answer.ops, Math.min(answer.total, answer.ops.length)];
-        if (!same || list.children.length === 0) { fillList(); where.prepare(ops); }
+        if (!same || list.children.length === 0) {
+          fillList();
+          where.prepare(ops);
+        }
         slider.max = total - 1;
       }
       const now = at();
       mark(now);
-      graph.update(body);
-      const answer = await (one ?? ask(pathOf("op"), { ...body, at: now }));
+      const answer = await (one ?? ask(pathOf('op'), { ...body, at: now }));
       if (answer === undefined) return;
       put(problem);
       show(answer, answer.at);
     } catch (error) {
-      listed = "";
+      listed = '';
       put(problem, error.message);
     }
   }
@@ -102,42 +153,66 @@ function mount(root) {
     let [phase, layer] = [null, undefined];
     const rows = [];
     for (const op of ops) {
-      if (op.phase !== phase) { rows.push(el("div.opphase", {}, PHASES[op.phase])); [phase, layer] = [op.phase, undefined]; }
-      if (op.layer !== layer && op.layer !== null && op.layer !== undefined) rows.push(el("div.oplayer", {}, `layer ${op.layer}`));
+      if (op.phase !== phase) {
+        rows.push(el('div.opphase', {}, PHASES[op.phase]));
+        [phase, layer] = [op.phase, undefined];
+      }
+      if (op.layer !== layer && op.layer !== null && op.layer !== undefined)
+        rows.push(el('div.oplayer', {}, `layer ${op.layer}`));
       layer = op.layer;
-      rows.push(el("button.op", { role: "option", "data-at": op.at, tabindex: -1, onclick: () => { pause(); move(op.at); } },
-        el("span.num.opat", {}, op.at), el("span.mono.opname", {}, op.op), el("span.mono.oplabel", {}, op.name ?? op.label ?? "")));
+      rows.push(
+        el(
+          'button.op',
+          {
+            role: 'option',
+            'data-at': op.at,
+            tabindex: -1,
+            onclick: () => {
+              pause();
+              move(op.at);
+            },
+          },
+          el('span.num.opat', {}, op.at),
+          el('span.mono.opname', {}, op.op),
+          el('span.mono.oplabel', {}, op.name ?? op.label ?? ''),
+        ),
+      );
     }
     put(list, rows);
   }
 
   function mark(now) {
-    list.querySelector(".on")?.classList.remove("on");
+    list.querySelector('.on')?.classList.remove('on');
     const row = list.querySelector(`[data-at="${now}"]`);
     if (row) {
-      row.classList.add("on");
+      row.classList.add('on');
       const top = row.offsetTop;
-      if (top < list.scrollTop + 40 || top > list.scrollTop + list.clientHeight - 60) list.scrollTop = top - list.clientHeight / 2;
+      if (top < list.scrollTop + 40 || top > list.scrollTop + list.clientHeight - 60)
+        list.scrollTop = top - list.clientHeight / 2;
     }
     slider.value = now;
   }
 
   function show(answer, now) {
     const { op } = answer;
-    put(said, el("span.opcount.num", {}, `${now + 1} of ${total}`), " ", el("b", {}, sentence(op)));
+    put(said, el('span.opcount.num', {}, `${now + 1} of ${total}`), ' ', el('b', {}, sentence(op)));
     detail.show(answer, ops);
     where.light(now, op.phase);
     const source = op.source;
-    if (source?.microgpt) code.light("microgpt.rs", source.microgpt.line);
+    if (source?.microgpt) code.light('microgpt.rs', source.microgpt.line);
     else if (source?.file) code.light(source.file, source.line);
   }
 
   return {
-    update() { load(); },
-    leave() { pause(); },
+    update() {
+      load();
+    },
+    leave() {
+      pause();
+    },
     key(event) {
       const by_ = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (!by_ || event.target.id === "slider" || (event.target.id === "op-slider")) return false;
+      if (!by_ || event.target.id === 'slider' || event.target.id === 'op-slider') return false;
       pause();
       by(by_ * (event.shiftKey ? 10 : 1));
       return true;
@@ -148,10 +223,13 @@ function mount(root) {
 // What happens here, in words.
 function sentence(op) {
   const name = op.name ?? op.label;
-  const shape = `[${op.shape.join(" × ")}]`;
-  if (op.phase === "update") return `${op.op} moves ${name} ${shape}`;
-  if (op.phase === "backward") return op.inputs.length > 0 ? `${name} hands its gradient back through ${op.op}` : `the gradient of ${name} is whole`;
-  return op.op === "param" ? `${name} ${shape}: weights, as they were learnt` : `${op.op} makes ${name} ${shape}`;
+  const shape = `[${op.shape.join(' × ')}]`;
+  if (op.phase === 'update') return `${op.op} moves ${name} ${shape}`;
+  if (op.phase === 'backward')
+    return op.inputs.length > 0
+      ? `${name} hands its gradient back through ${op.op}`
+      : `the gradient of ${name} is whole`;
+  return op.op === 'param' ? `${name} ${shape}: weights, as they were learnt` : `${op.op} makes ${name} ${shape}`;
 }
 
-export const view = { name: "ops", title: "Step through", mount };
+export const view = { name: 'ops', title: 'Step through', mount };

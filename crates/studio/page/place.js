@@ -9,10 +9,10 @@ export function placeText({ name, tensor, row, col }) {
 }
 
 export function placeOf(text) {
-  const found = /^(.+):(\d+):(\d+)$/.exec(text ?? "");
+  const found = /^(.+):(\d+):(\d+)$/.exec(text ?? '');
   if (!found) return null;
   const place = { row: Number(found[2]), col: Number(found[3]) };
-  if (found[1].startsWith("#")) place.tensor = Number(found[1].slice(1));
+  if (found[1].startsWith('#')) place.tensor = Number(found[1].slice(1));
   else place.name = found[1];
   return place;
 }

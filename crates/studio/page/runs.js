@@ -19,30 +19,64 @@ const attempt = (f) => async () => {
 // The settings of a run that are not what most open runs have.
 function different(run) {
   const all = [...session.runs.values()].map((one) => one.run.settings);
-  const names = Object.keys(run.settings).filter((name) => all.some((settings) => settings[name] !== run.settings[name]));
-  return names.map((name) => `${name} ${run.settings[name]}`).join(", ");
+  const names = Object.keys(run.settings).filter((name) =>
+    all.some((settings) => settings[name] !== run.settings[name]),
+  );
+  return names.map((name) => `${name} ${run.settings[name]}`).join(', ');
 }
 
 export function runsTable({ onform }) {
-  const body = el("tbody");
-  const saved = el("select", { id: "saved", "aria-label": "A saved run" });
+  const body = el('tbody');
+  const saved = el('select', { id: 'saved', 'aria-label': 'A saved run' });
   const refresh = attempt(async () => {
-    const names = (await ask("/runs")).saved.filter((run) => !run.open);
-    put(saved, el("option", { value: "" }, names.length > 0 ? "a saved run …" : "no saved run"),
-      names.map((run) => el("option", { value: run.name }, `${run.name}: step ${run.steps} of ${run.of}`)));
+    const names = (await ask('/runs')).saved.filter((run) => !run.open);
+    put(
+      saved,
+      el('option', { value: '' }, names.length > 0 ? 'a saved run …' : 'no saved run'),
+      names.map((run) => el('option', { value: run.name }, `${run.name}: step ${run.steps} of ${run.of}`)),
+    );
   });
-  saved.addEventListener("focus", refresh);
-  saved.addEventListener("change", attempt(async () => {
-    if (!saved.value) return;
-    const run = await post("/runs/open", { name: saved.value });
-    follow(run);
-    go({ run: run.id, step: null }, { remember: true });
-    await refresh();
-  }));
+  saved.addEventListener('focus', refresh);
+  saved.addEventListener(
+    'change',
+    attempt(async () => {
+      if (!saved.value) return;
+      const run = await post('/runs/open', { name: saved.value });
+      follow(run);
+      go({ run: run.id, step: null }, { remember: true });
+      await refresh();
+    }),
+  );
   refresh();
-  const node = el("section.card.runs", {},
-    el("div.row", {}, el("h2.grow", {}, "Runs, side by side"), saved, el("button.primary", { id: "new-run", onclick: onform }, "New run …")),
-    el("div.tablebox", {}, el("table", {}, el("thead", {}, el("tr", {}, ["", "run", "state", "step", "loss", "validation", "differs in", ""].map((text) => el("th", {}, text)))), body)));
+  const node = el(
+    'section.card.runs',
+    {},
+    el(
+      'div.row',
+      {},
+      el('h2.grow', {}, 'Runs, side by side'),
+      saved,
+      el('button.primary', { id: 'new-run', onclick: onform }, 'New run …'),
+    ),
+    el(
+      'div.tablebox',
+      {},
+      el(
+        'table',
+        {},
+        el(
+          'thead',
+          {},
+          el(
+            'tr',
+            {},
+            ['', 'run', 'state', 'step', 'loss', 'validation', 'differs in', ''].map((text) => el('th', {}, text)),
+          ),
+        ),
+        body,
+      ),
+    ),
+  );
   const rows = new Map();
   return {
     node,
@@ -62,29 +96,59 @@ export function runsTable({ onform }) {
 
 function newRow(entry, i) {
   const { id } = entry.run;
-  const cells = Object.fromEntries(["state", "step", "loss", "validation", "differs"].map((name) => [name, el("td")]));
-  for (const name of ["step", "loss", "validation"]) cells[name].className = "num";
-  cells.differs.className = "small soft";
-  const choose = el("button.link", { onclick: () => go({ run: id, step: null }, { remember: true }) }, entry.run.name ?? id);
-  const eye = el("input", { type: "checkbox", checked: !entry.hidden, "aria-label": `Show ${id} in the chart` });
-  eye.addEventListener("change", () => { entry.hidden = !eye.checked; go({ seen: Date.now() % 100000 }); go({ seen: null }); });
-  const say = (body) => attempt(async () => follow(await post(pathOf("train", id), body)))();
-  const play = el("button.plain", { onclick: () => say({ do: session.runs.get(id).run.status === "training" ? "pause" : "go" }) });
-  const close = el("button.plain", { title: "Close; its folder stays", "aria-label": `Close ${id}`,
-    onclick: attempt(async () => { await remove(pathOf("", id).replace(/\/$/, "")); forget(id); }) }, "✕");
-  const node = el("tr", {}, el("td", {}, el("span.row", {}, eye, el("i.swatch", { style: { background: lineColor(i) } }))), el("td", {}, choose),
-    cells.state, cells.step, cells.loss, cells.validation, cells.differs, el("td", {}, el("span.row.tight", {}, play, close)));
+  const cells = Object.fromEntries(['state', 'step', 'loss', 'validation', 'differs'].map((name) => [name, el('td')]));
+  for (const name of ['step', 'loss', 'validation']) cells[name].className = 'num';
+  cells.differs.className = 'small soft';
+  const choose = el(
+    'button.link',
+    { onclick: () => go({ run: id, step: null }, { remember: true }) },
+    entry.run.name ?? id,
+  );
+  const eye = el('input', { type: 'checkbox', checked: !entry.hidden, 'aria-label': `Show ${id} in the chart` });
+  eye.addEventListener('change', () => {
+    entry.hidden = !eye.checked;
+    go({ seen: Date.now() % 100000 });
+    go({ seen: null });
+  });
+  const say = (body) => attempt(async () => follow(await post(pathOf('train', id), body)))();
+  const play = el('button.plain', {
+    onclick: () => say({ do: session.runs.get(id).run.status === 'training' ? 'pause' : 'go' }),
+  });
+  const close = el(
+    'button.plain',
+    {
+      title: 'Close; its folder stays',
+      'aria-label': `Close ${id}`,
+      onclick: attempt(async () => {
+        await remove(pathOf('', id).replace(/\/$/, ''));
+        forget(id);
+      }),
+    },
+    '✕',
+  );
+  const node = el(
+    'tr',
+    {},
+    el('td', {}, el('span.row', {}, eye, el('i.swatch', { style: { background: lineColor(i) } }))),
+    el('td', {}, choose),
+    cells.state,
+    cells.step,
+    cells.loss,
+    cells.validation,
+    cells.differs,
+    el('td', {}, el('span.row.tight', {}, play, close)),
+  );
   return {
     node,
     tell({ run, loss }) {
-      node.classList.toggle("on", current()?.run.id === id);
-      cells.state.textContent = run.error ? "failed" : run.status;
+      node.classList.toggle('on', current()?.run.id === id);
+      cells.state.textContent = run.error ? 'failed' : run.status;
       cells.step.textContent = `${count(run.step)} / ${count(run.steps)}`;
       cells.loss.textContent = fixed(loss.at(-1)?.[1] ?? Number(run.loss ?? NaN));
       cells.validation.textContent = fixed(run.validation);
-      cells.differs.textContent = session.runs.size > 1 ? different(run) : run.preset ?? "";
-      play.textContent = run.status === "training" ? "Pause" : "Train";
-      play.disabled = run.status === "done" || run.status === "failed";
+      cells.differs.textContent = session.runs.size > 1 ? different(run) : (run.preset ?? '');
+      play.textContent = run.status === 'training' ? 'Pause' : 'Train';
+      play.disabled = run.status === 'done' || run.status === 'failed';
     },
   };
 }

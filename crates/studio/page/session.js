@@ -7,7 +7,7 @@ import { state, number } from './state.js';
 export const session = { runs: new Map(), first: null, connected: true, ready: false };
 
 // What to say where there is no run to look at.
-export const noRun = () => (session.ready ? "No run is open: begin one in Train." : "");
+export const noRun = () => (session.ready ? 'No run is open: begin one in Train.' : '');
 
 const listeners = new Set();
 
@@ -25,8 +25,8 @@ function tell(id) {
 export async function begin() {
   for (;;) {
     try {
-      session.first = (await ask("")).first;
-      for (const run of (await ask("/runs")).open) follow(run);
+      session.first = (await ask('')).first;
+      for (const run of (await ask('/runs')).open) follow(run);
       session.ready = true;
       return tell(null);
     } catch (error) {
@@ -47,7 +47,11 @@ export function follow(run) {
   }
   const entry = { run, ...nothing(), cursor: null, close: null };
   session.runs.set(run.id, entry);
-  if (exported) ask(pathOf("news", run.id)).then((news) => { take(entry, news); tell(run.id); });
+  if (exported)
+    ask(pathOf('news', run.id)).then((news) => {
+      take(entry, news);
+      tell(run.id);
+    });
   attend();
   tell(null);
 }
@@ -58,22 +62,35 @@ export function attend() {
   const mine = current();
   for (const entry of session.runs.values()) {
     if (entry === mine && !entry.close && !asleep) hear(entry);
-    if ((entry !== mine || asleep) && entry.close) { entry.close(); entry.close = null; }
+    if ((entry !== mine || asleep) && entry.close) {
+      entry.close();
+      entry.close = null;
+    }
     if (entry !== mine && !entry.asking) askNow(entry);
   }
 }
 
 // A page that nobody sees holds no connection: a browser has few, and other pages need them.
 let asleep = false;
-for (const [name, sleeps] of [["pagehide", () => true], ["pageshow", () => false], ["visibilitychange", () => document.hidden]]) {
-  addEventListener(name, () => { asleep = sleeps(); attend(); });
+for (const [name, sleeps] of [
+  ['pagehide', () => true],
+  ['pageshow', () => false],
+  ['visibilitychange', () => document.hidden],
+]) {
+  addEventListener(name, () => {
+    asleep = sleeps();
+    attend();
+  });
 }
 
 function hear(entry) {
   const { id } = entry.run;
-  const since = entry.cursor === null ? "" : `?since=${encodeURIComponent(entry.cursor)}`;
+  const since = entry.cursor === null ? '' : `?since=${encodeURIComponent(entry.cursor)}`;
   entry.close = listen(`/runs/${encodeURIComponent(id)}/events${since}`, {
-    onnews: (news) => { take(entry, news); tell(id); },
+    onnews: (news) => {
+      take(entry, news);
+      tell(id);
+    },
     ongone: () => forget(id),
     onlost: () => openAgain(entry),
     onstate: (connected) => {
@@ -90,13 +107,16 @@ async function askNow(entry) {
   const { id } = entry.run;
   while (session.runs.get(id) === entry && entry !== current()) {
     try {
-      const since = entry.cursor === null ? "" : `?since=${encodeURIComponent(entry.cursor)}`;
+      const since = entry.cursor === null ? '' : `?since=${encodeURIComponent(entry.cursor)}`;
       take(entry, await ask(`/runs/${encodeURIComponent(id)}/news${since}`));
       tell(id);
     } catch (error) {
-      if (error.status === 404) { forget(id); break; }
+      if (error.status === 404) {
+        forget(id);
+        break;
+      }
     }
-    do await new Promise((resolve) => setTimeout(resolve, entry.run.status === "training" ? 400 : 3000));
+    do await new Promise((resolve) => setTimeout(resolve, entry.run.status === 'training' ? 400 : 3000));
     while (asleep);
   }
   entry.asking = false;
@@ -105,22 +125,26 @@ async function askNow(entry) {
 // The server was started anew: it may not have this run open. If it is saved it is opened, and goes on if it did.
 async function openAgain({ run }) {
   try {
-    const { open, saved } = await ask("/runs");
+    const { open, saved } = await ask('/runs');
     if (open.some((one) => one.id === run.id)) return true;
     if (!saved.some((one) => one.name === run.name)) return false;
-    await post("/runs/open", { name: run.name });
-    if (run.status === "training") await post(pathOf("train", run.id), { do: "go" });
-  } catch { /* still away */ }
+    await post('/runs/open', { name: run.name });
+    if (run.status === 'training') await post(pathOf('train', run.id), { do: 'go' });
+  } catch {
+    /* still away */
+  }
   return true;
 }
 
 // After the server was away: runs may have gone with it.
 async function again() {
   try {
-    const open = (await ask("/runs")).open;
+    const open = (await ask('/runs')).open;
     for (const run of open) follow(run);
     tell(null);
-  } catch { /* it will be asked again */ }
+  } catch {
+    /* it will be asked again */
+  }
 }
 
 export function forget(id) {
@@ -144,7 +168,10 @@ function take(entry, news) {
   const { step, loss, lr } = news.steps ?? { step: [] };
   step.forEach((s, i) => {
     // A run that was taken back tells its steps again.
-    while (entry.loss.length > 0 && entry.loss.at(-1)[0] >= s) { entry.loss.pop(); entry.lr.pop(); }
+    while (entry.loss.length > 0 && entry.loss.at(-1)[0] >= s) {
+      entry.loss.pop();
+      entry.lr.pop();
+    }
     entry.loss.push([s, Number(loss[i])]);
     entry.lr.push([s, lr[i]]);
   });
@@ -162,8 +189,8 @@ export function current() {
 export function stepNow() {
   const run = current()?.run;
   if (!run) return 0;
-  if (exported) return nearestStep(number("step", run.step));
-  return Math.min(number("step", run.step), run.step);
+  if (exported) return nearestStep(number('step', run.step));
+  return Math.min(number('step', run.step), run.step);
 }
 
 // Of an exported page, which has only some steps, the nearest.
@@ -175,12 +202,12 @@ export function nearestStep(step) {
 export const following = () => state.step === undefined;
 
 // The text that is looked at.
-export const textNow = () => state.text ?? (exported ? exported.texts[0] : "emma");
+export const textNow = () => state.text ?? (exported ? exported.texts[0] : 'emma');
 
 // What is changed, as the address has it.
 export function editsNow() {
   try {
-    const edits = JSON.parse(state.edits ?? "[]");
+    const edits = JSON.parse(state.edits ?? '[]');
     return Array.isArray(edits) ? edits : [];
   } catch {
     return [];
@@ -197,11 +224,15 @@ export function lookingAt({ edits = true, text = textNow(), step = stepNow() } =
 
 // The answer of `look` to these windows. A page in a file has them one by one.
 export async function lookFor(askFor, want, view = lookingAt()) {
-  const path = pathOf("look");
+  const path = pathOf('look');
   if (!exported) return askFor(path, { ...view, want });
-  const rest = ["lens", "probabilities"];
+  const rest = ['lens', 'probabilities'];
   const tensors = want.filter((w) => !rest.includes(w.name)).map((w) => [{ name: w.name, grad: true }]);
-  const answers = await Promise.all([rest.map((name) => ({ name })), ...tensors].map((one) => post(path, { ...view, want: one }).catch(() => ({ windows: [] }))));
+  const answers = await Promise.all(
+    [rest.map((name) => ({ name })), ...tensors].map((one) =>
+      post(path, { ...view, want: one }).catch(() => ({ windows: [] })),
+    ),
+  );
   return { ...answers[0], windows: answers.flatMap((answer) => answer.windows) };
 }
 

@@ -4,13 +4,13 @@
 const listeners = new Set();
 
 // The view's name and what it is about, all as text.
-export const state = { view: "train" };
+export const state = { view: 'train' };
 
 function read() {
-  const [view, query] = location.hash.slice(1).split("?");
+  const [view, query] = location.hash.slice(1).split('?');
   for (const key of Object.keys(state)) delete state[key];
-  state.view = view || "train";
-  for (const [key, value] of new URLSearchParams(query ?? "")) state[key] = value;
+  state.view = view || 'train';
+  for (const [key, value] of new URLSearchParams(query ?? '')) state[key] = value;
 }
 
 export function addressOf(changes) {
@@ -18,11 +18,11 @@ export function addressOf(changes) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(next)) {
     // A text may be empty; nothing else is worth naming then.
-    if (key === "view" || value === null || value === undefined || (value === "" && key !== "text")) continue;
+    if (key === 'view' || value === null || value === undefined || (value === '' && key !== 'text')) continue;
     query.set(key, String(value));
   }
   const text = query.toString();
-  return `#${next.view}${text ? `?${text}` : ""}`;
+  return `#${next.view}${text ? `?${text}` : ''}`;
 }
 
 // Changes what is shown. A change that one would want to come back from makes an entry in the history; a slider does not.
@@ -30,7 +30,7 @@ export function go(changes, { remember = false } = {}) {
   const address = addressOf(changes);
   if (address === location.hash) return;
   const before = { ...state };
-  history[remember ? "pushState" : "replaceState"](null, "", address);
+  history[remember ? 'pushState' : 'replaceState'](null, '', address);
   read();
   tell(before);
 }
@@ -53,7 +53,7 @@ export function number(name, fallback = null) {
   return state[name] === undefined || !Number.isFinite(value) ? fallback : value;
 }
 
-addEventListener("popstate", () => {
+addEventListener('popstate', () => {
   const before = { ...state };
   read();
   tell(before);

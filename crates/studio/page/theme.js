@@ -2,7 +2,7 @@
 
 import { el, svg } from './dom.js';
 
-const NAMES = ["system", "light", "dark"];
+const NAMES = ['system', 'light', 'dark'];
 const listeners = new Set();
 
 // Calls f when the colours changed: what is drawn on a canvas has to be drawn again.
@@ -13,37 +13,42 @@ export function onTheme(f) {
 
 function keep(name) {
   try {
-    localStorage.setItem("theme", name);
-  } catch { /* a file or a private window: then for this time only */ }
+    localStorage.setItem('theme', name);
+  } catch {
+    /* a file or a private window: then for this time only */
+  }
 }
 
 function remembered() {
   try {
-    return localStorage.getItem("theme");
+    return localStorage.getItem('theme');
   } catch {
     return null;
   }
 }
 
 function apply(name) {
-  if (name === "light" || name === "dark") document.documentElement.dataset.theme = name;
+  if (name === 'light' || name === 'dark') document.documentElement.dataset.theme = name;
   else delete document.documentElement.dataset.theme;
   for (const f of [...listeners]) f();
 }
 
 // The button that goes from one to the next.
 export function theme() {
-  let name = NAMES.includes(remembered()) ? remembered() : "system";
-  const icon = svg("svg", { viewBox: "0 0 20 20", width: 17, height: 17, "aria-hidden": "true" },
-    svg("circle", { cx: 10, cy: 10, r: 7.5, fill: "none", stroke: "currentColor", "stroke-width": 1.6 }),
-    svg("path", { d: "M10 2.5a7.5 7.5 0 0 1 0 15z", fill: "currentColor" }));
-  const button = el("button.plain", { id: "theme" }, icon);
+  let name = NAMES.includes(remembered()) ? remembered() : 'system';
+  const icon = svg(
+    'svg',
+    { viewBox: '0 0 20 20', width: 17, height: 17, 'aria-hidden': 'true' },
+    svg('circle', { cx: 10, cy: 10, r: 7.5, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.6 }),
+    svg('path', { d: 'M10 2.5a7.5 7.5 0 0 1 0 15z', fill: 'currentColor' }),
+  );
+  const button = el('button.plain', { id: 'theme' }, icon);
   const tell = () => {
-    const text = `Colours: ${name === "system" ? "as the system" : name}`;
+    const text = `Colours: ${name === 'system' ? 'as the system' : name}`;
     button.title = text;
-    button.setAttribute("aria-label", text);
+    button.setAttribute('aria-label', text);
   };
-  button.addEventListener("click", () => {
+  button.addEventListener('click', () => {
     name = NAMES[(NAMES.indexOf(name) + 1) % NAMES.length];
     keep(name);
     apply(name);
@@ -54,6 +59,6 @@ export function theme() {
   return button;
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   for (const f of [...listeners]) f();
 });

@@ -6,7 +6,7 @@ let shown = null;
 
 export function toast(text, ms = 5000) {
   shown?.remove();
-  shown = el("div.toast", { role: "alert" }, text);
+  shown = el('div.toast', { role: 'alert' }, text);
   document.body.append(shown);
   const mine = shown;
   setTimeout(() => mine.remove(), ms);

@@ -1,6 +1,6 @@
 // Train: the loss as it falls, beside that of a blind guess; samples as they improve; how each matrix moves; the settings.
 
-import { el, put } from './dom.js';
+import { el, put, atMost } from './dom.js';
 import { go } from './state.js';
 import { session, current, stepNow, following } from './session.js';
 import { chart, smooth } from './chart.js';
@@ -8,45 +8,97 @@ import { fixed, short, percent, count } from './format.js';
 import { lineColor } from './color.js';
 import { form } from './form.js';
 import { runsTable } from './runs.js';
-import { command } from './dock.js';
+import { command, MANY } from './dock.js';
 
 // How fast a matrix should move: about a thousandth of its size a step.
 const HEALTHY = 1e-3;
 
 function mount(root) {
-  const words = el("p.plainwords", { id: "words", "aria-live": "off" });
-  const loss = chart({ height: 250, label: "Loss over steps", onpick: (step) => go({ step }) });
-  const samples = el("ol.samples", { id: "samples" });
-  const matrices = el("div.matrices", { id: "matrices" });
-  const dead = el("div", { id: "dead" });
-  const moved = el("span.soft.small");
-  const facts = el("dl.facts");
+  const words = el('p.plainwords', { id: 'words', 'aria-live': 'off' });
+  const loss = chart({ height: 250, label: 'Loss over steps', onpick: (step) => go({ step }) });
+  const showLoss = atMost((entry) => loss.show(lines(entry)));
+  const samples = el('ol.samples', { id: 'samples' });
+  const matrices = el('div.matrices', { id: 'matrices' });
+  const dead = el('div', { id: 'dead' });
+  const moved = el('span.soft.small');
+  const facts = el('dl.facts');
   const settings = form();
-  const runs = runsTable({ onform: () => { settings.node.open = true; settings.node.scrollIntoView({ block: "start" }); settings.focus(); } });
-  const some = el("input.narrow.num", { type: "number", min: 1, value: 10, "aria-label": "How many steps", id: "some" });
-  put(root,
-    el("div.lead", {}, words,
-      el("div.row", {}, el("button", { id: "one-step", onclick: () => { go({ step: null }); command({ do: "step", steps: 1 }); } }, "One step"),
-        el("button", { id: "some-steps", onclick: () => { go({ step: null }); command({ do: "step", steps: Number(some.value) || 1 }); } }, "Steps:"), some,
-        el("button", { id: "stop", onclick: () => command({ do: "stop" }), title: "Pause, and save what there is" }, "Stop and save"))),
-    el("div.traingrid", {},
-      el("section.card.losscard", {}, el("h2", {}, "Loss: how surprised it is by the next letter"), loss.node),
-      el("section.card.samplecard", {}, el("h2", {}, "What it writes"), samples),
-      el("section.card", {}, el("h2", {}, "How each matrix moves", moved), matrices),
-      el("section.card", {}, el("h2", {}, "At this moment"), facts, dead)),
-    runs.node, settings.node);
+  const runs = runsTable({
+    onform: () => {
+      settings.node.open = true;
+      settings.node.scrollIntoView({ block: 'start' });
+      settings.focus();
+    },
+  });
+  const some = el('input.narrow.num', {
+    type: 'number',
+    min: 1,
+    value: 10,
+    'aria-label': 'How many steps',
+    id: 'some',
+  });
+  put(
+    root,
+    el(
+      'div.lead',
+      {},
+      words,
+      el(
+        'div.row',
+        {},
+        el(
+          'button',
+          {
+            id: 'one-step',
+            onclick: () => {
+              go({ step: null });
+              command({ do: 'step', steps: 1 });
+            },
+          },
+          'One step',
+        ),
+        el(
+          'button',
+          {
+            id: 'some-steps',
+            onclick: () => {
+              go({ step: null });
+              command({ do: 'step', steps: Number(some.value) || 1 });
+            },
+          },
+          'Steps:',
+        ),
+        some,
+        el(
+          'button',
+          { id: 'stop', onclick: () => command({ do: 'stop' }), title: 'Pause, and save what there is' },
+          'Stop and save',
+        ),
+      ),
+    ),
+    el(
+      'div.traingrid',
+      {},
+      el('section.card.losscard', {}, el('h2', {}, 'Loss: how surprised it is by the next letter'), loss.node),
+      el('section.card.samplecard', {}, el('h2', {}, 'What it writes'), samples),
+      el('section.card', {}, el('h2', {}, 'How each matrix moves', moved), matrices),
+      el('section.card', {}, el('h2', {}, 'At this moment'), facts, dead),
+    ),
+    runs.node,
+    settings.node,
+  );
 
   return {
     update() {
       const entry = current();
       runs.update();
       if (!entry) {
-        put(words, session.ready ? "No run is open. Choose settings below, and start one." : "");
+        put(words, session.ready ? 'No run is open. Choose settings below, and start one.' : '');
         settings.node.open = session.ready;
         return;
       }
       tellWords(words, entry);
-      loss.show(lines(entry));
+      showLoss(entry.loss.length > MANY ? 400 : 0, entry);
       tellSamples(samples, entry);
       tellMatrices(matrices, entry.measures);
       put(moved, entry.measures ? `  at step ${entry.measures.step}` : null);
@@ -58,13 +110,16 @@ function mount(root) {
 }
 
 function tellWords(node, { run, measures, loss }) {
-  if (run.error) return put(node, el("span.problem", {}, run.error));
+  if (run.error) return put(node, el('span.problem', {}, run.error));
   const last = loss.length > 0 ? smooth(loss.slice(-200)).at(-1)[1] : run.loss;
   const choices = last === null || last === undefined ? null : Math.exp(last);
   const worse = choices && last > run.guessing + 0.5;
-  const among = worse ? "It does worse than a blind guess: the learning rate may be too high. " : choices && `It is as unsure of each next ${run.stream ? "token" : "letter"} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
-  const until = run.until?.held ? `Stopped: ${run.until.condition} holds at step ${run.until.step}. ` : "";
-  put(node, until, among ?? "Nothing is learnt yet. ", el("span.soft", {}, measures?.words ?? ""));
+  const among = worse
+    ? 'It does worse than a blind guess: the learning rate may be too high. '
+    : choices &&
+      `It is as unsure of each next ${run.stream ? 'token' : 'letter'} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
+  const until = run.until?.held ? `Stopped: ${run.until.condition} holds at step ${run.until.step}. ` : '';
+  put(node, until, among ?? 'Nothing is learnt yet. ', el('span.soft', {}, measures?.words ?? ''));
 }
 
 function lines(entry) {
@@ -76,11 +131,15 @@ function lines(entry) {
     const color = lineColor(i);
     const mine = one === entry;
     const several = session.runs.size > 1;
-    series.push({ name: several ? `${one.run.name} loss` : "loss", color, points: one.loss, faint: true });
-    series.push({ name: several ? `${one.run.name} mean` : "mean of the last", color, points: smooth(one.loss) });
+    series.push({ name: several ? `${one.run.name} loss` : 'loss', color, points: one.loss, faint: true });
+    series.push({ name: several ? `${one.run.name} mean` : 'mean of the last', color, points: smooth(one.loss) });
     if (one.validations.length > 0) {
-      series.push({ name: several ? `${one.run.name} validation` : "validation", color: lineColor(i + 1), dots: true,
-        points: one.validations.map((v) => [v.step, Number(v.loss)]) });
+      series.push({
+        name: several ? `${one.run.name} validation` : 'validation',
+        color: lineColor(i + 1),
+        dots: true,
+        points: one.validations.map((v) => [v.step, Number(v.loss)]),
+      });
     }
     last = Math.max(last, one.run.steps, one.run.step);
     if (mine || guessing === null) guessing = one.run.guessing;
@@ -94,29 +153,82 @@ function tellSamples(node, { samples }) {
   const key = `${samples.length}`;
   if (node.dataset.key === key) return;
   node.dataset.key = key;
-  put(node, newest.length === 0 ? el("li.soft", {}, "The first comes in a moment …") : newest.map((sample) =>
-    el("li", {}, el("button.plain.samplebutton", { title: `Look at step ${sample.step} and this text`, onclick: () => go({ view: "inside", step: sample.step, text: sample.text }, { remember: true }) },
-      el("span.num.soft", {}, sample.step), el("span.mono", {}, sample.text || "(nothing)")))));
+  put(
+    node,
+    newest.length === 0
+      ? el('li.soft', {}, 'The first comes in a moment …')
+      : newest.map((sample) =>
+          el(
+            'li',
+            {},
+            el(
+              'button.plain.samplebutton',
+              {
+                title: `Look at step ${sample.step} and this text`,
+                onclick: () => go({ view: 'inside', step: sample.step, text: sample.text }, { remember: true }),
+              },
+              el('span.num.soft', {}, sample.step),
+              el('span.mono', {}, sample.text || '(nothing)'),
+            ),
+          ),
+        ),
+  );
 }
 
 // A row for each matrix, kept and only changed: name, gradient's length, what an update is beside the matrix.
 function tellMatrices(node, measures) {
   if (!measures) {
-    node.dataset.key = "";
-    return put(node, el("p.soft", {}, "After the first step."));
+    node.dataset.key = '';
+    return put(node, el('p.soft', {}, 'After the first step.'));
   }
   const key = measures.matrices.map((m) => m.name).join();
   if (node.dataset.key !== key) {
     node.dataset.key = key;
-    const rows = measures.matrices.map((m) => el("tr", {}, el("td.mono", {}, m.name),
-      el("td", {}, el("span.meter", {}, el("i.moves"))), el("td.num"), el("td", {}, el("span.meter.ratio", {}, el("i.moves"))), el("td.num")));
-    put(node, el("div.tablebox", {}, el("table", {},
-      el("thead", {}, el("tr", {}, el("th", {}, "matrix"), el("th", { colspan: 2 }, "length of its gradient"),
-        el("th", { colspan: 2, title: "Length of the update beside the length of the matrix. The line is at 0.001, where most models learn well." }, "update beside its size"))),
-      el("tbody", {}, rows))));
+    const rows = measures.matrices.map((m) =>
+      el(
+        'tr',
+        {},
+        el('td.mono', {}, m.name),
+        el('td', {}, el('span.meter', {}, el('i.moves'))),
+        el('td.num'),
+        el('td', {}, el('span.meter.ratio', {}, el('i.moves'))),
+        el('td.num'),
+      ),
+    );
+    put(
+      node,
+      el(
+        'div.tablebox',
+        {},
+        el(
+          'table',
+          {},
+          el(
+            'thead',
+            {},
+            el(
+              'tr',
+              {},
+              el('th', {}, 'matrix'),
+              el('th', { colspan: 2 }, 'length of its gradient'),
+              el(
+                'th',
+                {
+                  colspan: 2,
+                  title:
+                    'Length of the update beside the length of the matrix. The line is at 0.001, where most models learn well.',
+                },
+                'update beside its size',
+              ),
+            ),
+          ),
+          el('tbody', {}, rows),
+        ),
+      ),
+    );
   }
   const top = Math.max(1e-12, ...measures.matrices.map((m) => Number(m.gradient)));
-  const rows = node.querySelectorAll("tbody tr");
+  const rows = node.querySelectorAll('tbody tr');
   measures.matrices.forEach((m, i) => {
     const [, g, gText, u, uText] = rows[i].children;
     const [gradient, ratio] = [Number(m.gradient), Number(m.update_ratio)];
@@ -125,27 +237,42 @@ function tellMatrices(node, measures) {
     // From a hundred-thousandth to one, a decade a fifth.
     const part = ratio > 0 ? Math.max(0, Math.min(1, 1 + Math.log10(ratio) / 5)) : 0;
     u.firstChild.firstChild.style.width = `${100 * part}%`;
-    u.firstChild.classList.toggle("off", ratio > 50 * HEALTHY);
+    u.firstChild.classList.toggle('off', ratio > 50 * HEALTHY);
     uText.textContent = short(ratio, 2);
   });
 }
 
 function tellFacts(node, { run, loss, lr }) {
   const rows = [
-    ["step", `${count(run.step)} of ${count(run.steps)}`], ["loss", fixed(loss.at(-1)?.[1])],
-    ["validation", run.validation === null ? "nothing held back" : fixed(run.validation)],
-    ["learning rate", short(lr.at(-1)?.[1] ?? null)], ["parameters", count(run.parameters)],
-    ["speed", run.tokens_per_second ? `${count(Math.round(run.tokens_per_second))} tokens/s` : "–"],
-    ["history", `${count(run.history?.kept)} steps kept, ${short((run.history?.bytes ?? 0) / 1e6, 3)} MB`],
+    ['step', `${count(run.step)} of ${count(run.steps)}`],
+    ['loss', fixed(loss.at(-1)?.[1])],
+    ['validation', run.validation === null ? 'nothing held back' : fixed(run.validation)],
+    ['learning rate', short(lr.at(-1)?.[1] ?? null)],
+    ['parameters', count(run.parameters)],
+    ['speed', run.tokens_per_second ? `${count(Math.round(run.tokens_per_second))} tokens/s` : '–'],
+    ['history', `${count(run.history?.kept)} steps kept, ${short((run.history?.bytes ?? 0) / 1e6, 3)} MB`],
   ];
-  put(node, rows.map(([name, value]) => [el("dt", {}, name), el("dd.num", {}, value)]));
+  put(
+    node,
+    rows.map(([name, value]) => [el('dt', {}, name), el('dd.num', {}, value)]),
+  );
 }
 
 function tellDead(node, measures) {
   if (!measures?.dead?.length) return put(node);
-  put(node, el("h3", {}, "Units of the MLP that answer nothing"), measures.dead.map((d) =>
-    el("div.row.deadrow", {}, el("span", {}, `layer ${d.layer}`), el("span.meter", {}, el("i", { style: { width: percent(d.dead / d.of) .replace(" ", "") } })),
-      el("span.num", {}, `${d.dead} of ${d.of}`))));
+  put(
+    node,
+    el('h3', {}, 'Units of the MLP that answer nothing'),
+    measures.dead.map((d) =>
+      el(
+        'div.row.deadrow',
+        {},
+        el('span', {}, `layer ${d.layer}`),
+        el('span.meter', {}, el('i', { style: { width: percent(d.dead / d.of).replace(' ', '') } })),
+        el('span.num', {}, `${d.dead} of ${d.of}`),
+      ),
+    ),
+  );
 }
 
-export const view = { name: "train", title: "Train", mount };
+export const view = { name: 'train', title: 'Train', mount };

@@ -8,11 +8,13 @@ const [X, Y] = [34, 24];
 const MANY = 300;
 
 export function tree({ onpick }) {
-  const node = svg("svg.tree", { role: "group", "aria-label": "Branches" });
+  const node = svg('svg.tree', { role: 'group', 'aria-label': 'Branches' });
   let root = fresh();
   let of = null;
 
-  function fresh() { return { token: null, p: null, children: new Map(), count: 0 }; }
+  function fresh() {
+    return { token: null, p: null, children: new Map(), count: 0 };
+  }
   function walk(tokens) {
     let at = root;
     for (const token of tokens) {
@@ -28,9 +30,14 @@ export function tree({ onpick }) {
 
   return {
     node: wrap(node),
-    add(tokens) { walk(tokens); },
+    add(tokens) {
+      walk(tokens);
+    },
     show(tokens, run, next) {
-      if (of !== run.id) { root = fresh(); of = run.id; }
+      if (of !== run.id) {
+        root = fresh();
+        of = run.id;
+      }
       const tip = walk(tokens);
       for (const t of next ?? []) {
         const child = tip.children.get(t.token);
@@ -44,7 +51,8 @@ export function tree({ onpick }) {
         const ghosts = at === tip ? offers : [];
         if (kids.length + ghosts.length === 0) return row++;
         const rows = kids.map((kid) => [place(kid, depth + 1, [...path, kid.token]), kid, false]);
-        for (const ghost of ghosts) rows.push([row++, { token: ghost.token, p: Number(ghost.probability), ghost: true }, true]);
+        for (const ghost of ghosts)
+          rows.push([row++, { token: ghost.token, p: Number(ghost.probability), ghost: true }, true]);
         for (const [y, kid] of rows) {
           const on = tokens.length > depth && path.every((t, i) => t === tokens[i]) && kid.token === tokens[depth];
           parts.push(edge(depth, rows[0][0], y, kid.p, on, kid.ghost));
@@ -56,16 +64,20 @@ export function tree({ onpick }) {
       parts.push(letter(0, y0, { token: run.bos, p: null }, [], tokens.length === 0, run, onpick));
       const depth = 2 + Math.max(tokens.length, deepest(root));
       const [width, height] = [depth * X + 24, Math.max(1, row) * Y + 20];
-      node.setAttribute("width", width);
-      node.setAttribute("height", height);
-      put(node, parts.filter((part) => part.tagName === "path"), parts.filter((part) => part.tagName !== "path"));
+      node.setAttribute('width', width);
+      node.setAttribute('height', height);
+      put(
+        node,
+        parts.filter((part) => part.tagName === 'path'),
+        parts.filter((part) => part.tagName !== 'path'),
+      );
     },
   };
 }
 
 function wrap(node) {
-  const box = document.createElement("div");
-  box.className = "treebox";
+  const box = document.createElement('div');
+  box.className = 'treebox';
   box.append(node);
   return box;
 }
@@ -76,16 +88,34 @@ function deepest(at) {
 
 function edge(depth, y0, y1, p, on, ghost) {
   const [x, a, b] = [18 + depth * X, 16 + y0 * Y, 16 + y1 * Y];
-  return svg(`path.branchline${on ? ".on" : ""}${ghost ? ".ghost" : ""}`, { d: `M${x + 9} ${a}C${x + 20} ${a} ${x + 14} ${b} ${x + X - 9} ${b}`, "stroke-width": 0.8 + 5 * (p ?? 0.1) });
+  return svg(`path.branchline${on ? '.on' : ''}${ghost ? '.ghost' : ''}`, {
+    d: `M${x + 9} ${a}C${x + 20} ${a} ${x + 14} ${b} ${x + X - 9} ${b}`,
+    'stroke-width': 0.8 + 5 * (p ?? 0.1),
+  });
 }
 
 function letter(depth, y, { token, p, ghost }, path, on, run, onpick) {
   const name = glyph(run.tokens[token] ?? `#${token}`);
   const pick = () => onpick(path);
-  return svg(`g.leaf${on ? ".on" : ""}${ghost ? ".ghost" : ""}`, {
-    transform: `translate(${18 + depth * X} ${16 + y * Y})`, tabindex: 0, role: "button", "aria-label": `${name}${p === null ? "" : ` ${percent(p)}`}`, onclick: pick,
-    onkeydown: (event) => { if (event.key === "Enter") pick(); },
-    onpointermove: (event) => showHover(event.clientX, event.clientY, { title: path.map((t) => run.tokens[t] ?? t).join("") || "the start", value: p === null ? "" : exact(p) }),
-    onpointerleave: hideHover,
-  }, svg("circle", { r: 10 }), svg("text", { y: 4.5 }, name.length > 2 && name !== "⟨·⟩" ? name.slice(0, 2) : name));
+  return svg(
+    `g.leaf${on ? '.on' : ''}${ghost ? '.ghost' : ''}`,
+    {
+      transform: `translate(${18 + depth * X} ${16 + y * Y})`,
+      tabindex: 0,
+      role: 'button',
+      'aria-label': `${name}${p === null ? '' : ` ${percent(p)}`}`,
+      onclick: pick,
+      onkeydown: (event) => {
+        if (event.key === 'Enter') pick();
+      },
+      onpointermove: (event) =>
+        showHover(event.clientX, event.clientY, {
+          title: path.map((t) => run.tokens[t] ?? t).join('') || 'the start',
+          value: p === null ? '' : exact(p),
+        }),
+      onpointerleave: hideHover,
+    },
+    svg('circle', { r: 10 }),
+    svg('text', { y: 4.5 }, name.length > 2 && name !== '⟨·⟩' ? name.slice(0, 2) : name),
+  );
 }

@@ -7,66 +7,118 @@ import { latest, post } from './api.js';
 import { bars } from './bars.js';
 import { glyph, percent, exact } from './format.js';
 import { tree } from './tree.js';
-
-const CONTROLS = [
-  { name: "temperature", text: "Temperature", min: 0.05, max: 2, step: 0.05, help: "Below 1, what is likely becomes likelier still" },
-  { name: "top_k", text: "Top k", min: 0, max: 27, step: 1, help: "Only so many of the likeliest; 0: all" },
-  { name: "top_p", text: "Top p", min: 0.05, max: 1, step: 0.01, help: "Only the likeliest that have this probability together" },
-  { name: "min_p", text: "Min p", min: 0, max: 0.5, step: 0.01, help: "Only those at least this part as likely as the likeliest" },
-];
+import { controls } from './controls.js';
 
 function mount(root) {
-  const problem = el("p.problem", { role: "alert" });
-  const line = el("div.writing.mono", { id: "writing", "aria-live": "polite" });
-  const next = bars({ label: "What may come next: click one to take it", onpick: (entry) => take(entry.token) });
-  const controls = el("div.controls");
-  const inputs = new Map();
-  const grown = tree({ onpick: (tokens) => go({ tokens: tokens.join(",") || null }) });
-  const samples = el("ol.written.mono", { id: "written" });
-  const seed = el("input.narrow.num", { type: "number", value: 1, min: 0, id: "seed", "aria-label": "Seed" });
-  const auto = el("button.primary", { id: "write-on", onclick: () => (timer ? pause() : play()) }, "Write on");
-  const greedy = el("input", { type: "checkbox", id: "greedy", onchange: () => go({ greedy: greedy.checked ? 1 : null }) });
+  const problem = el('p.problem', { role: 'alert' });
+  const line = el('div.writing.mono', { id: 'writing', 'aria-live': 'polite' });
+  const next = bars({ label: 'What may come next: click one to take it', onpick: (entry) => take(entry.token) });
+  const chance = controls();
+  const grown = tree({ onpick: (tokens) => go({ tokens: tokens.join(',') || null }) });
+  const samples = el('ol.written.mono', { id: 'written' });
+  const seed = el('input.narrow.num', { type: 'number', value: 1, min: 0, id: 'seed', 'aria-label': 'Seed' });
+  const auto = el('button.primary', { id: 'write-on', onclick: () => (timer ? pause() : play()) }, 'Write on');
   let timer = 0;
   let answer = null;
-  let asked = "";
+  let asked = '';
   const ask = latest();
 
-  for (const c of CONTROLS) {
-    const range = el("input.grow", { type: "range", id: c.name, min: c.min, max: c.max, step: c.step });
-    const shown = el("output.num", { for: c.name });
-    range.addEventListener("input", () => go({ [c.name]: range.value }));
-    inputs.set(c.name, { range, shown });
-    controls.append(el("div.control", { title: c.help }, el("label", { for: c.name }, c.text), range, shown));
-  }
-  controls.append(el("label.row", {}, greedy, "always the likeliest"));
-  put(root, problem,
-    el("div.writegrid", {},
-      el("section.card", {}, el("h2", {}, "Letter by letter"), line,
-        el("div.row", {}, el("button", { id: "write-one", onclick: () => { pause(); draw(); } }, "One letter"), auto,
-          el("button", { id: "write-back", onclick: () => { pause(); go({ tokens: taken().slice(0, -1).join(",") || null }); } }, "Take back"),
-          el("button", { id: "write-again", onclick: () => { pause(); go({ tokens: null }); } }, "From the start")),
-        controls),
-      el("section.card", {}, el("h2", {}, "What may come next"), el("p.soft.small", {}, "Bar: its chance with these settings. Mark: what the model itself says. Click a letter to take that branch."), next.node),
-      el("section.card", {}, el("h2", {}, "Branches"), grown.node),
-      el("section.card", {}, el("div.row", {}, el("h2.grow", {}, "Ten at once"), el("label", { for: "seed" }, "seed"), seed, el("button", { id: "write-ten", onclick: many }, "Write")), samples)));
+  put(
+    root,
+    problem,
+    el(
+      'div.writegrid',
+      {},
+      el(
+        'section.card',
+        {},
+        el('h2', {}, 'Letter by letter'),
+        line,
+        el(
+          'div.row',
+          {},
+          el(
+            'button',
+            {
+              id: 'write-one',
+              onclick: () => {
+                pause();
+                draw();
+              },
+            },
+            'One letter',
+          ),
+          auto,
+          el(
+            'button',
+            {
+              id: 'write-back',
+              onclick: () => {
+                pause();
+                go({ tokens: taken().slice(0, -1).join(',') || null });
+              },
+            },
+            'Take back',
+          ),
+          el(
+            'button',
+            {
+              id: 'write-again',
+              onclick: () => {
+                pause();
+                go({ tokens: null });
+              },
+            },
+            'From the start',
+          ),
+        ),
+        chance.node,
+      ),
+      el(
+        'section.card',
+        {},
+        el('h2', {}, 'What may come next'),
+        el(
+          'p.soft.small',
+          {},
+          'Bar: its chance with these settings. Mark: what the model itself says. Click a letter to take that branch.',
+        ),
+        next.node,
+      ),
+      el('section.card', {}, el('h2', {}, 'Branches'), grown.node),
+      el(
+        'section.card',
+        {},
+        el(
+          'div.row',
+          {},
+          el('h2.grow', {}, 'Ten at once'),
+          el('label', { for: 'seed' }, 'seed'),
+          seed,
+          el('button', { id: 'write-ten', onclick: many }, 'Write'),
+        ),
+        samples,
+      ),
+    ),
+  );
 
-  const taken = () => (state.tokens ? state.tokens.split(",").map(Number) : []);
-  const settings = () => {
-    const now = {};
-    for (const c of CONTROLS) if (state[c.name] !== undefined) now[c.name] = Number(state[c.name]);
-    if (state.greedy) now.greedy = true;
-    return now;
-  };
+  const taken = () => (state.tokens ? state.tokens.split(',').map(Number) : []);
   const view = () => {
     const edits = editsNow();
     return { step: stepNow(), tokens: taken(), ...(edits.length > 0 ? { edits } : {}) };
   };
   const ended = (run) => taken().at(-1) === run.bos && !run.stream;
-  function take(token) { go({ tokens: [...taken(), token].join(",") }); }
-  function pause() { clearInterval(timer); timer = 0; auto.textContent = "Write on"; }
+  function take(token) {
+    go({ tokens: [...taken(), token].join(',') });
+  }
+  function pause() {
+    clearInterval(timer);
+    timer = 0;
+    auto.textContent = 'Write on';
+  }
   function play() {
     if (current() && (ended(current().run) || answer?.full)) go({ tokens: null });
-    auto.textContent = "Pause";
+    auto.textContent = 'Pause';
     timer = setInterval(draw, 260);
   }
   // One by chance, each as likely as its bar.
@@ -81,44 +133,85 @@ function mount(root) {
   }
   async function many() {
     try {
-      const { samples: all } = await post(pathOf("write"), { ...view(), tokens: ended(current().run) ? [] : taken(), ...settings(), seed: Number(seed.value), count: 10 });
-      put(samples, all.map((s) => el("li", {}, el("button.plain", { onclick: () => { grown.add(s.tokens.map((t) => t.token), current().run); go({ tokens: s.tokens.map((t) => t.token).join(",") }); } },
-        s.tokens.map((t) => el("span.drawn", { title: `${glyph(t.name)}: ${exact(Number(t.probability))}`, style: { opacity: 0.45 + 0.55 * Number(t.probability) } }, glyph(t.name)))))));
+      const { samples: all } = await post(pathOf('write'), {
+        ...view(),
+        tokens: ended(current().run) ? [] : taken(),
+        ...chance.settings(),
+        seed: Number(seed.value),
+        count: 10,
+      });
+      put(
+        samples,
+        all.map((s) =>
+          el(
+            'li',
+            {},
+            el(
+              'button.plain',
+              {
+                onclick: () => {
+                  grown.add(
+                    s.tokens.map((t) => t.token),
+                    current().run,
+                  );
+                  go({ tokens: s.tokens.map((t) => t.token).join(',') });
+                },
+              },
+              s.tokens.map((t) =>
+                el(
+                  'span.drawn',
+                  {
+                    title: `${glyph(t.name)}: ${exact(Number(t.probability))}`,
+                    style: { opacity: 0.62 + 0.38 * Number(t.probability) },
+                  },
+                  glyph(t.name),
+                ),
+              ),
+            ),
+          ),
+        ),
+      );
       seed.value = Number(seed.value) + 1;
     } catch (error) {
       put(problem, error.message);
     }
   }
 
-  let shownFor = "";
+  let shownFor = '';
   async function load() {
     const entry = current();
     if (!entry) return put(problem, noRun());
     const { run } = entry;
-    for (const c of CONTROLS) {
-      const { range, shown } = inputs.get(c.name);
-      if (c.name === "top_k") range.max = Math.min(run.tokens.length, 200);
-      const value = state[c.name] ?? run.settings[c.name];
-      if (document.activeElement !== range) range.value = value;
-      shown.textContent = value;
-    }
-    greedy.checked = Boolean(state.greedy);
+    chance.show(run);
     showLine(run);
-    if (ended(run)) { next.show([]); grown.show(taken(), run, null); return; }
-    const body = { ...view(), ...settings() };
+    if (ended(run)) {
+      next.show([]);
+      grown.show(taken(), run, null);
+      return;
+    }
+    const body = { ...view(), ...chance.settings() };
     const key = JSON.stringify([run.id, body]);
     if (key === asked) return;
     asked = key;
     try {
-      const got = await ask(pathOf("next"), body);
+      const got = await ask(pathOf('next'), body);
       if (got === undefined) return;
       [answer, shownFor] = [got, key];
       put(problem);
-      next.show(got.tokens.slice(0, 60).map((t) => ({ token: t.token, sign: glyph(t.name), p: Number(t.probability), before: Number(t.plain), out: t.may === false,
-        text: percent(Number(t.probability), 1), title: `${exact(Number(t.probability))}; the model itself says ${exact(Number(t.plain))}, logit ${exact(Number(t.logit))}` })));
+      next.show(
+        got.tokens.slice(0, 60).map((t) => ({
+          token: t.token,
+          sign: glyph(t.name),
+          p: Number(t.probability),
+          before: Number(t.plain),
+          out: t.may === false,
+          text: percent(Number(t.probability), 1),
+          title: `${exact(Number(t.probability))}; the model itself says ${exact(Number(t.plain))}, logit ${exact(Number(t.logit))}`,
+        })),
+      );
       grown.show(taken(), run, got.tokens);
     } catch (error) {
-      asked = "";
+      asked = '';
       put(problem, error.message);
     }
   }
@@ -126,13 +219,29 @@ function mount(root) {
   function showLine(run) {
     const tokens = taken();
     const name = (t) => glyph(run.tokens[t] ?? `#${t}`);
-    put(line, el("button.plain.start", { onclick: () => go({ tokens: null }), "aria-label": "To the start" }, glyph("BOS")),
-      tokens.map((t, i) => el("button.plain", { onclick: () => go({ tokens: tokens.slice(0, i + 1).join(",") }), title: "Go back to here" }, name(t))),
-      ended(run) ? null : el("span.caret", {}, "▏"));
-    if (ended(run)) announce(`It is over: ${tokens.map((t) => run.tokens[t]).join("")}`);
+    put(
+      line,
+      el('button.plain.start', { onclick: () => go({ tokens: null }), 'aria-label': 'To the start' }, glyph('BOS')),
+      tokens.map((t, i) =>
+        el(
+          'button.plain',
+          { onclick: () => go({ tokens: tokens.slice(0, i + 1).join(',') }), title: 'Go back to here' },
+          name(t),
+        ),
+      ),
+      ended(run) ? null : el('span.caret', {}, '▏'),
+    );
+    if (ended(run)) announce(`It is over: ${tokens.map((t) => run.tokens[t]).join('')}`);
   }
 
-  return { update() { load(); }, leave() { pause(); } };
+  return {
+    update() {
+      load();
+    },
+    leave() {
+      pause();
+    },
+  };
 }
 
-export const view = { name: "write", title: "Generate", mount };
+export const view = { name: 'write', title: 'Generate', mount };

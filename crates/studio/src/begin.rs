@@ -1,9 +1,10 @@
 //! A run is begun, or opened from its folder.
 
+use crate::folder::Folder;
 use crate::history::{BUDGET, History};
 use crate::message::Fault;
 use crate::pupil::{Pupil, Training};
-use crate::session::{Again, Desk, Folder, Pace, Session, State, Status};
+use crate::session::{Again, Desk, Pace, Session, State, Status};
 use crate::shelf::{Mark, Shelf};
 use crate::view::Looks;
 use crate::weights::Kept;
@@ -71,10 +72,13 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
     let mut pupil = Pupil::<R>::new(settings.config.clone(), corpus.clone(), rng)?;
     let mut folder = None;
     if let Some(run) = run {
-        run.write_settings(&settings)?;
-        run.write_tokenizer(&corpus.tokenizer)?;
-        tokens.map(|tokens| tokens.keep(run.path())).transpose()?;
-        folder = Some(Folder { lock: run.lock()?, metrics: run.metrics(0)?, run, data_sha256 });
+        let mut own = Folder { run, data_sha256, open: None };
+        own.claim(0)?;
+        own.run.write_tokenizer(&corpus.tokenizer)?;
+        tokens.map(|tokens| tokens.keep(own.run.path())).transpose()?;
+        // The settings come last: a folder with them is a run.
+        own.run.write_settings(&settings)?;
+        folder = Some(own);
     }
     let mut history = History::new(BUDGET);
     history.pin(0, pupil.weights(), Some(pupil.memory()?));
@@ -102,21 +106,23 @@ fn open_as<R: Precision + Kept + Stored>(run: Run, id: &str, mark: &Mark) -> Res
     let saved = run.load::<R>()?;
     let (settings, step) = (saved.settings, saved.checkpoint.step);
     let tokenizer = saved.checkpoint.tokenizer.clone();
-    let text = read_data(&settings, &saved.data_sha256).and_then(|data| {
-        let mut rng = Rng::new(settings.config.seed);
-        let tokenizer = Some(tokenizer.clone());
-        let (corpus, tokens) = data.corpus_in(run.path(), &settings.config, tokenizer, &mut rng)?;
-        tokens.map(|tokens| tokens.keep(run.path())).transpose()?;
-        Ok((corpus, rng))
-    });
-    // Without its text a run can be looked at as it is, but neither trained nor made again.
+    let edited = saved.changed.iter().find(|(name, ..)| !is_harmless(name)).map(|change| run.edited(change));
+    let text =
+        edited.map_or(Ok(()), Err).and_then(|()| read_data(&settings, &saved.data_sha256)).and_then(|data| {
+            let mut rng = Rng::new(settings.config.seed);
+            let tokenizer = Some(tokenizer.clone());
+            let (corpus, tokens) = data.corpus_in(run.path(), &settings.config, tokenizer, &mut rng)?;
+            tokens.map(|tokens| tokens.keep(run.path())).transpose()?;
+            Ok((corpus, rng))
+        });
+    // Without its text, or with other settings than it was trained with, a run can be looked at as it is, but neither trained nor made again.
     let (corpus, before, replay) = match text {
         Ok((corpus, rng)) => (corpus, rng, Ok(())),
         Err(error) => {
             let documents = microgpt::documents::Documents::from_lines(some_text(&tokenizer))?;
             let mut corpus = Corpus::new(documents);
             corpus.tokenizer = tokenizer.clone();
-            (corpus, Rng::new(settings.config.seed), Err(format!("its text is not there: {error}")))
+            (corpus, Rng::new(settings.config.seed), Err(error.to_string()))
         }
     };
     let courses = match &mark.courses[..] {
@@ -128,20 +134,23 @@ fn open_as<R: Precision + Kept + Stored>(run: Run, id: &str, mark: &Mark) -> Res
         let mut first = Pupil::<R>::new(settings.config.clone(), corpus.clone(), before.clone())?;
         history.pin(0, first.weights(), Some(first.memory()?));
     }
-    let mut pupil = Pupil::<R>::saved(saved.checkpoint, corpus.clone(), before)?;
+    let mut pupil = Pupil::<R>::saved(saved.checkpoint, saved.best, corpus.clone(), before)?;
     history.pin(step, pupil.weights(), Some(pupil.memory()?));
     let mut state = state_of(&settings, &corpus, history, courses);
     state.status = if step >= settings.config.steps { Status::Done } else { Status::Paused };
     read_metrics(&run, step, &mut state);
     read_samples(&run, step, &mut state);
-    // A run that another process trains can be looked at; to go on from here it has to be saved elsewhere.
-    let folder = match run.lock() {
-        Ok(lock) => Some(Folder { lock, metrics: run.metrics(step)?, run, data_sha256: saved.data_sha256 }),
-        Err(_) => None,
-    };
+    let folder = Folder { run, data_sha256: saved.data_sha256, open: None };
     let about = settings.data.to_string();
     let training = Box::new(pupil) as Box<dyn Training>;
-    Ok(session(id.to_string(), settings, about, None, corpus, training, folder, state, replay))
+    Ok(session(id.to_string(), settings, about, None, corpus, training, Some(folder), state, replay))
+}
+
+/// May this setting have changed without another training?
+fn is_harmless(name: &str) -> bool {
+    let group = microgpt::Config::knobs().iter().find(|knob| knob.name == name).map_or("", |knob| knob.group);
+    ["sampling", "records"].contains(&group)
+        || ["steps", "eval_every", "eval_size", "patience"].contains(&name)
 }
 
 fn read_data(settings: &Settings, sha256: &str) -> Result<Data, Error> {

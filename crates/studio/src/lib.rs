@@ -5,7 +5,7 @@
 //!
 //! - [`message`], [`json`]: what is asked and answered
 //! - [`studio`], [`routes`]: all runs, and who answers what
-//! - [`form`], [`begin`], [`shelf`]: settings, and how a run comes to be
+//! - [`form`], [`begin`], [`shelf`], [`folder`]: settings, and how a run comes to be
 //! - [`session`], [`pupil`], [`history`], [`weights`]: a run, its training, its past
 //! - [`news`]: what it has to tell
 //! - [`view`], [`edit`], [`names`]: where one looks, what is changed there, what numbers are called
@@ -20,6 +20,7 @@ pub mod history;
 pub mod pupil;
 pub mod condition;
 pub mod shelf;
+pub mod folder;
 pub mod session;
 pub mod edit;
 pub mod view;

@@ -16,6 +16,8 @@ use microgpt::train::{Step, Trainer};
 use microgpt::write::Writing;
 use microgpt::{Config, Error};
 use microgpt_runs::Run;
+use microgpt_runs::run::BEST;
+use microgpt_runs::state::Best;
 use microgpt_runs::weights::Stored;
 
 /// What the optimiser remembers, by name.
@@ -37,6 +39,8 @@ pub trait Training: Send {
     fn memory(&mut self) -> Result<Memory, Error>;
     /// The loss on what is held back, and of a task the part that is right; if it is time for it.
     fn validation(&mut self) -> Result<Option<(f64, Option<f64>)>, Error>;
+    /// Has it been looked at often enough without a better loss on what is held back (`patience`)?
+    fn gives_up(&self) -> bool;
     /// Some samples; the same for the same step.
     fn samples(&self, count: usize) -> Result<Vec<String>, Error>;
     /// The numbers of a matrix after the step, or of a tensor that it computed; or their gradients.
@@ -61,6 +65,8 @@ pub struct Pupil<R: Precision> {
     before: Rng,
     /// Chance as it is saved.
     chance: RngState,
+    /// The best loss so far on what is held back.
+    best: Option<Best>,
 }
 
 impl<R: Precision + Kept + Stored> Pupil<R> {
@@ -72,18 +78,23 @@ impl<R: Precision + Kept + Stored> Pupil<R> {
         let mut rng = before.clone();
         let mut trainer = Trainer::new(config, corpus.tokenizer.vocab_size(), &mut rng)?;
         let meter = Meter::new(&mut trainer, &mut corpus, 1)?;
-        Ok(Pupil { corpus, batch: Batch::default(), trainer, meter, before, chance: rng.state() })
+        Ok(Pupil { corpus, batch: Batch::default(), trainer, meter, before, chance: rng.state(), best: None })
     }
 
     /// One that was saved.
     ///
     /// # Errors
     /// A checkpoint that does not fit together.
-    pub fn saved(checkpoint: Checkpoint<R>, mut corpus: Corpus, before: Rng) -> Result<Pupil<R>, Error> {
+    pub fn saved(
+        checkpoint: Checkpoint<R>,
+        best: Option<Best>,
+        mut corpus: Corpus,
+        before: Rng,
+    ) -> Result<Pupil<R>, Error> {
         let chance = checkpoint.rng.clone();
         let mut trainer = Trainer::resume(checkpoint)?;
         let meter = Meter::new(&mut trainer, &mut corpus, 1)?;
-        Ok(Pupil { corpus, batch: Batch::default(), trainer, meter, before, chance })
+        Ok(Pupil { corpus, batch: Batch::default(), trainer, meter, before, chance, best })
     }
 }
 
@@ -126,7 +137,14 @@ impl<R: Precision + Kept + Stored> Training for Pupil<R> {
             return Ok(None);
         }
         let loss = evaluate::validation_loss(trainer, corpus, batch)?;
-        Ok(Some((loss, evaluate::accuracy(trainer, corpus, batch)?)))
+        let right = evaluate::accuracy(trainer, corpus, batch)?;
+        self.best = Some(Best::after(self.best, self.trainer.steps_done(), loss));
+        Ok(Some((loss, right)))
+    }
+
+    fn gives_up(&self) -> bool {
+        let patience = self.trainer.config.patience;
+        patience > 0 && self.best.is_some_and(|best| best.looks_since >= patience)
     }
 
     fn samples(&self, count: usize) -> Result<Vec<String>, Error> {
@@ -154,7 +172,12 @@ impl<R: Precision + Kept + Stored> Training for Pupil<R> {
     }
 
     fn save(&mut self, run: &Run, data_sha256: &str) -> Result<(), Error> {
-        run.save_training(&mut self.trainer, &Rng::restore(&self.chance)?, data_sha256, None)
+        let step = self.trainer.steps_done();
+        run.save_training(&mut self.trainer, &Rng::restore(&self.chance)?, data_sha256, self.best)?;
+        match self.best {
+            Some(best) if best.step == step && run.step_of(BEST) != Some(step) => run.keep_best(),
+            _ => Ok(()),
+        }
     }
 
     fn restore(&mut self, step: usize, weights: &Weights, memory: &Memory) -> Result<(), Error> {

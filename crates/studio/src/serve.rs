@@ -136,10 +136,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: axum::extract::Reque
             _ => refused(StatusCode::METHOD_NOT_ALLOWED, "expected GET"),
         };
     }
-    if let Some(id) = path.strip_prefix("/api/v1/runs/").and_then(|rest| rest.strip_suffix("/events")) {
-        if parts.method == "GET" {
-            return events(&shared, id, query, &parts.headers);
-        }
+    let listens = path.strip_prefix("/api/v1/runs/").and_then(|rest| rest.strip_suffix("/events"));
+    if let Some(id) = listens.filter(|_| parts.method == "GET") {
+        return events(&shared, id, query, &parts.headers);
     }
     // Whoever sends slowly holds a connection, and nothing else.
     let body = match tokio::time::timeout(Duration::from_secs(20), to_bytes(body, MOST_BODY)).await {

@@ -5,6 +5,7 @@
 //! held during a step, and `state`, which is held for a moment only. No request needs the desk to look at anything.
 
 use crate::condition::Condition;
+use crate::folder::Folder;
 use crate::history::History;
 use crate::message::Fault;
 use crate::ops::Stepper;
@@ -14,14 +15,13 @@ use crate::weights::Weights;
 use microgpt::corpus::Corpus;
 use microgpt::diagnosis::{self, diagnose};
 use microgpt::layout::Layout;
-use microgpt::measures::Measures;
+use microgpt::measures::{Measures, metrics_every};
 use microgpt::model::Model;
 use microgpt::token::Tokenizer;
 use microgpt::train::Step;
 use microgpt::{Config, Error};
-use microgpt_runs::lock::Lock;
-use microgpt_runs::metrics::{Metrics, Validation};
-use microgpt_runs::{Run, Settings};
+use microgpt_runs::Settings;
+use microgpt_runs::metrics::Validation;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 
@@ -92,18 +92,6 @@ pub struct Desk {
     pub saved_at: f64,
     /// See `saved_at`.
     pub measured_at: f64,
-}
-
-/// A run's folder.
-pub struct Folder {
-    /// The folder itself.
-    pub run: Run,
-    /// Its list of steps.
-    pub metrics: Metrics,
-    /// What its data is recognised by.
-    pub data_sha256: String,
-    /// Nobody else writes to it.
-    pub lock: Lock,
 }
 
 /// What is known of a run.
@@ -249,7 +237,11 @@ impl Session {
         clock: &dyn Fn() -> f64,
     ) -> Result<(), Error> {
         let started = clock();
-        let last = desk.training.steps_done() + 1 >= goal;
+        let steps_done = desk.training.steps_done();
+        if let Some(folder) = &mut desk.folder {
+            folder.claim(steps_done)?;
+        }
+        let last = steps_done + 1 >= goal;
         let measured = last || started - desk.measured_at >= MEASURE_EVERY;
         let (step, measures) = desk.training.step(measured)?;
         // Gradients are there until the next batch goes through.
@@ -277,14 +269,18 @@ impl Session {
         };
         memory?;
         let held = held.transpose()?.unwrap_or(false);
-        if let Some(folder) = &mut desk.folder {
-            folder.metrics.push(&step, measures.as_ref(), None)?;
+        let due = measures.is_some() || step.step.is_multiple_of(metrics_every(&config));
+        if let Some(open) = desk.folder.as_mut().filter(|_| due).and_then(|folder| folder.open.as_mut()) {
+            open.metrics.push(&step, measures.as_ref(), None)?;
         }
         let validation = desk.training.validation()?;
-        if let (Some(folder), Some((loss, right))) = (&mut desk.folder, validation) {
-            let told = Validation { loss, bits_per_character: None, accuracy: right };
-            folder.metrics.push_validation(step.step, &told)?;
+        if let (Some(open), Some((loss, accuracy))) =
+            (desk.folder.as_mut().and_then(|folder| folder.open.as_mut()), validation)
+        {
+            let validation = Validation { loss, bits_per_character: None, accuracy };
+            open.metrics.push_validation(step.step, &validation)?;
         }
+        let gives_up = validation.is_some() && desk.training.gives_up();
         let samples = match step.step {
             n if n == config.steps => desk.training.samples(5)?,
             n if n.is_power_of_two() || n.is_multiple_of((config.steps / 20).max(1)) => {
@@ -305,7 +301,7 @@ impl Session {
             until.held = Some(step.step);
         }
         let ends = step.step >= config.steps;
-        if state.status == Status::Training && (ends || held || step.step >= state.goal) {
+        if state.status == Status::Training && (ends || held || gives_up || step.step >= state.goal) {
             state.status = if ends { Status::Done } else { Status::Paused };
         }
         state.version += 1;
@@ -317,7 +313,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a checkpoint, if there is a folder.
+    /// Writes a checkpoint, if there is a folder and something to write. A run that rests gives its folder free.
     ///
     /// # Errors
     /// The disk's.
@@ -329,10 +325,15 @@ impl Session {
         };
         let Desk { training, folder, .. } = desk;
         let Some(folder) = folder else { return Ok(()) };
-        // Lines wait for others: those before a checkpoint must be there with it.
-        folder.metrics.flush()?;
+        let Some(open) = &mut folder.open else { return Ok(()) };
+        // Lines that are before the checkpoint must not be lost if what comes after it is.
+        open.metrics.flush()?;
         training.save(&folder.run, &folder.data_sha256)?;
-        crate::shelf::mark(&folder.run, status, &courses)
+        crate::shelf::mark(&folder.run, status, &courses)?;
+        if status != Status::Training {
+            folder.open = None;
+        }
+        Ok(())
     }
 
     /// The parameters after step `step`: kept, or made again.

@@ -2,10 +2,11 @@
 
 use crate::begin::Plan;
 use crate::condition::Condition;
+use crate::folder::Folder;
 use crate::json::{Fields, Json, needed};
 use crate::message::{Fault, MOST_BODY, Request, Response};
 use crate::routes::{Answer, ROUTES};
-use crate::session::{Folder, Session, Status, Until, lock};
+use crate::session::{Session, Status, Until, lock};
 use crate::shelf::Shelf;
 use crate::{begin, form};
 use microgpt::Error;
@@ -197,10 +198,9 @@ impl Studio {
         };
         let folder = run.as_ref().map(|run| run.path().to_path_buf());
         let session = begin::begin(Plan { settings, text, id, run, go }).inspect_err(|_| {
-            // A folder that was made for nothing goes, and with it what was written into it here.
-            if let Some(folder) = folder {
-                let _ = std::fs::remove_file(folder.join("data.txt"));
-                let _ = std::fs::remove_dir(folder);
+            // A folder that was made for nothing goes: without settings it is no run.
+            if let Some(folder) = folder.filter(|folder| !folder.join("config.toml").exists()) {
+                let _ = std::fs::remove_dir_all(folder);
             }
         })?;
         let session = Arc::new(session);
@@ -318,7 +318,8 @@ impl Studio {
         let settings = Settings { config: state.config.clone(), ..session.settings.clone() };
         drop(state);
         desk.training.set_steps(steps);
-        if let Some(folder) = &desk.folder {
+        if let Some(folder) = &mut desk.folder {
+            folder.claim(at)?;
             folder.run.write_settings(&settings)?;
         }
         Ok(())
@@ -370,13 +371,14 @@ impl Studio {
                     }
                     None => settings.read_data()?.sha256,
                 };
-                run.write_settings(&settings)?;
-                run.write_tokenizer(&session.tokenizer)?;
-                let mut metrics = run.metrics(0)?;
+                let mut folder = Folder { run, data_sha256, open: None };
+                let open = folder.claim(0)?;
                 for step in &steps {
-                    metrics.push(step, None, None)?;
+                    open.metrics.push(step, None, None)?;
                 }
-                desk.folder = Some(Folder { lock: run.lock()?, run, metrics, data_sha256 });
+                folder.run.write_tokenizer(&session.tokenizer)?;
+                folder.run.write_settings(&settings)?;
+                desk.folder = Some(folder);
                 drop(desk);
                 let mut state = lock(&session.state);
                 state.folder = Some(name);

@@ -182,10 +182,19 @@ fn what_is_replayed_has_the_same_bits() {
             (&json!(true), Some(24))
         );
         // And it goes on as if nothing had happened.
-        step(&studio, "mine", 5);
         step(&other, "mine", 5);
-        let ends = [&studio, &other].map(|studio| studio.session("mine").unwrap().weights(28).unwrap());
-        assert_eq!(ends[0].parted(&ends[1]), None);
+        let (_root, whole) = common::studio();
+        let whole = begin(&whole, "mine", &settings, 28);
+        assert_eq!(opened.weights(28).unwrap().parted(&whole.weights(28).unwrap()), None);
+        // The first does not know of it, and leaves what is there alone.
+        step(&studio, "mine", 1);
+        let (summary, error) = (session.summary(), "it was trained elsewhere");
+        assert!(
+            summary["status"] == "failed" && summary["error"].as_str().unwrap().contains(error),
+            "{}",
+            summary["error"]
+        );
+        assert_eq!(get(&studio, "/api/v1/runs")["saved"][0]["steps"], 28);
     }
 }
 

@@ -96,8 +96,9 @@ impl Browser {
         let json = &String::from_utf8_lossy(&json);
         let value: Value = serde_json::from_str(json).map_err(|e| format!("{e}: {json}"))?;
         let value = &value["value"];
-        match value.get("error") {
-            Some(error) => Err(format!("{error}: {}", value["message"])),
+        // An error of the driver's own has its stack with it.
+        match value.get("stacktrace") {
+            Some(_) => Err(format!("{}: {}", value["error"], value["message"])),
             None => Ok(value.clone()),
         }
     }

@@ -33,6 +33,6 @@ fn the_page_shows_what_the_library_computes() {
     tour::address_and_keys(&page);
     tour::redraws_within(&page);
     tour::light_dark_and_narrow(&page);
+    tour::exported(&page, &studio);
     train::the_server_goes_and_comes_back(&page, studio);
-    assert_eq!(page.complaints(), [""; 0], "the browser's console");
 }

@@ -3,6 +3,7 @@
 use crate::driver::{Browser, free_port};
 use serde_json::{Value, json};
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
@@ -39,6 +40,14 @@ impl Studio {
         }
         self.started = Instant::now();
         self.program = Some(command.spawn().unwrap());
+    }
+
+    /// Another command of the program in the same folder, which makes this file.
+    pub(crate) fn command(&self, words: &[&str], file: &str) -> PathBuf {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_microgpt"));
+        let done = command.args(words).current_dir(self.folder.path()).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        self.folder.path().join(file)
     }
 
     /// Ends it at once, as a power cut would.

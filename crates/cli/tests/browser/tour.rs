@@ -1,6 +1,7 @@
 //! The tour, and what holds everywhere: addresses, keys, speed, light and dark, a narrow window.
 
-use crate::studio::Page;
+use crate::oracle::Oracle;
+use crate::studio::{Page, Studio};
 use serde_json::json;
 
 pub(crate) fn ten_stops(page: &Page<'_>) {
@@ -90,4 +91,28 @@ pub(crate) fn light_dark_and_narrow(page: &Page<'_>) {
         assert_eq!(paper, if dark { "rgb(18, 20, 25)" } else { "rgb(251, 251, 249)" });
     }
     page.look([1280, 800], false);
+}
+
+/// The views in a file, without a server: the same numbers.
+pub(crate) fn exported(page: &Page<'_>, studio: &Studio) {
+    let file = studio.command(&["export", "html", "microgpt-1", "--out", "inside.html"], "inside.html");
+    page.open(&format!("file://{}", file.display()));
+    page.until("the picture", || page.count(".block[data-name='layer0.q'] .stage") > 0);
+    page.settle();
+    page.shot("export");
+    let mut oracle = Oracle::after(500);
+    let text = page.js("return document.querySelector('#text').value", json!([]));
+    let text = text.as_str().unwrap();
+    assert_eq!(page.number("#loss b", Some("title")), oracle.read(text));
+    let (values, _, cols) = oracle.tensor("layer0.v");
+    let rows = values.len() / cols;
+    assert_eq!(page.point_at("layer0.v", [rows - 1, 7], [rows, cols]), values[(rows - 1) * cols + 7]);
+    // Back in time, as far as the file goes.
+    page.js("document.activeElement.blur()", json!([]));
+    page.press("\u{e012}");
+    page.until("an earlier step", || page.text("#step-now") != "500");
+    let step: usize = page.text("#step-now").parse().unwrap();
+    let loss = Oracle::after(step).read(text);
+    page.until("its loss", || page.number("#loss b", Some("title")) == loss);
+    page.open(&page.url);
 }

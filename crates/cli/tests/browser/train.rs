@@ -22,6 +22,7 @@ pub(crate) fn first_sample(page: &Page<'_>) {
         assert!(started.elapsed().as_secs() < 20, "the studio does not listen");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    page.look([1280, 800], false);
     page.open(&page.url);
     page.until("a first sample", || page.count("#samples .mono") > 0);
     eprintln!("from listening to the first trained sample on the page: {} ms", started.elapsed().as_millis());
@@ -66,8 +67,8 @@ pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
     page.until("no start with 3 heads", || page.count("#start:disabled") == 1);
     page.fill("#set-n_head", "2");
     page.shows("#verdict", "4,064 parameters");
-    page.fill("#find-setting", "norm-");
-    page.fill("#find-setting", "");
+    page.fill("#find-setting", "how many steps");
+    page.until("what was not asked for to be hidden", || page.count("#set-n_head:not([hidden] *)") == 0);
     page.fill("#set-steps", "60");
     page.fill("#run-name", "two-heads");
     page.shot("form");
@@ -85,15 +86,29 @@ pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
     page.shot("two-runs");
 }
 
+/// A power cut in the middle of a training: the page notices, waits, opens the run again, and training goes on from the
+/// checkpoint.
 pub(crate) fn the_server_goes_and_comes_back(page: &Page<'_>, mut studio: Studio) {
-    page.go("train");
+    let run = json!({"name": "long", "settings": {"steps": "1000000"}, "go": true});
+    assert_eq!(page.post("/runs", run)["id"], "long");
+    page.open("about:blank");
+    page.open(&format!("{}/#train?run=long", page.url));
+    page.until("some steps", || page.text("#view").contains("equally likely"));
+    page.post("/runs/long/save", json!({}));
+    let saved = page.get("/runs/long")["step"].as_u64().unwrap();
     let before = page.complaints();
     assert_eq!(before, [""; 0], "the browser's console");
     studio.kill();
     page.until("the page to notice", || page.count(".link-state.away") == 1);
-    studio.run(&["two-heads"]);
+    studio.run(&["--idle"]);
     page.until("the page to be connected again", || page.count(".link-state:not(.away)") == 1);
-    page.shows("#where", "60 / 60");
+    page.until("training to go on", || {
+        let run = page.get("/runs/long");
+        run["status"] == "training" && run["step"].as_u64() > Some(saved)
+    });
+    page.until("the page to follow", || page.text("#step-now").parse::<u64>().unwrap() > saved);
+    page.click("#play");
+    page.until("a pause", || page.get("/runs/long")["status"] == "paused");
     // That nobody answered for a moment is what the console says of it, and may say.
     let after: Vec<String> = page.complaints();
     assert!(after.iter().all(|line| line.contains("ERR_") || line.contains("Failed to load")), "{after:?}");

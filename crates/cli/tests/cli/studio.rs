@@ -62,7 +62,6 @@ fn a_run_of_the_studio_is_the_run_that_train_makes() {
         "checkpoints/latest/model.safetensors",
         "checkpoints/latest/optimizer.safetensors",
         "checkpoints/latest/state.json",
-        "metrics.jsonl",
         "config.toml",
         "tokenizer.json",
     ] {

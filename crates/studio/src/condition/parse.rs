@@ -218,7 +218,8 @@ impl Parser {
             });
         }
         if name == "grad" {
-            (self.next(), self.next());
+            self.next();
+            self.next();
             let Token::Name(of) = self.peek().clone() else {
                 return Err(self.expected("the name of a tensor or matrix"));
             };
@@ -231,7 +232,8 @@ impl Parser {
             let known: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).chain(["grad"]).collect();
             return Err(self.expected(&format!("one of {}", known.join(", "))));
         };
-        (self.next(), self.next());
+        self.next();
+        self.next();
         let inner = self.deeper(Parser::or)?;
         self.must(")", ")")?;
         Ok(Expr::Call(*function, Box::new(inner)))
