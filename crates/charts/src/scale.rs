@@ -89,7 +89,7 @@ pub fn short(x: f64) -> String {
     };
     match size {
         0.0 => "0".to_string(),
-        _ if size >= 1e15 || size < 1e-4 => format!("{x:e}"),
+        _ if !(1e-4..1e15).contains(&size) => format!("{x:e}"),
         _ if size >= 1e12 => digits(x / 1e12) + "T",
         _ if size >= 1e9 => digits(x / 1e9) + "G",
         _ if size >= 1e6 => digits(x / 1e6) + "M",

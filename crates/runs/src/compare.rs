@@ -37,11 +37,14 @@ const SAMPLING: &str = "sampling";
 /// Settings that say when to look, not what is done.
 const LOOKS: [&str; 2] = ["eval_every", "eval_size"];
 
+/// Names and values of settings.
+type Facts = Vec<(String, String)>;
+
 /// Each setting as text, that decides what comes of a run.
-fn facts(record: &Record) -> Vec<(String, String)> {
+fn facts(record: &Record) -> Facts {
     let Settings { config, data, .. } = &record.settings;
     let timed = record.outcome.seconds;
-    let mut facts: Vec<(String, String)> = Config::knobs()
+    let mut facts: Facts = Config::knobs()
         .iter()
         .filter(|knob| knob.group != SAMPLING && !LOOKS.contains(&knob.name))
         // With a budget in time, the steps are what came of it.
@@ -90,7 +93,7 @@ impl Comparison {
             let names = differences(&chosen).into_iter().map(|(name, _)| name);
             names.filter(|name| name != "seed").collect()
         };
-        let mut groups: BTreeMap<(Vec<String>, Vec<(String, String)>), Vec<usize>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Vec<String>, Facts), Vec<usize>> = BTreeMap::new();
         for &i in &counted {
             let mut facts = facts(&records[i]);
             let value = |name: &String| {

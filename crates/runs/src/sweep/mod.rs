@@ -225,8 +225,7 @@ impl Sweep {
             let place = format!("{}: seed", self.file);
             assignments.push(Assignment { place, name: "seed".into(), value: seed.to_string() });
         }
-        let seconds =
-            assignments.iter().rev().find(|a| a.name == SECONDS).map(|a| read::seconds(a)).transpose()?;
+        let seconds = assignments.iter().rev().find(|a| a.name == SECONDS).map(read::seconds).transpose()?;
         assignments.retain(|a| a.name != SECONDS);
         let settings = Settings::resolve(&assignments).map_err(|error| {
             let text = error.to_string();
@@ -273,7 +272,8 @@ pub fn name(label: &[(String, String)]) -> String {
 /// Every value of each axis with every value of the others; the last axis changes fastest.
 fn product(axes: &[Axis]) -> Vec<Vec<Assignment>> {
     axes.iter().fold(vec![Vec::new()], |rows, axis| {
-        let longer = |row: &Vec<Assignment>, value: &Assignment| [&row[..], &[value.clone()]].concat();
+        let longer =
+            |row: &Vec<Assignment>, value: &Assignment| [&row[..], std::slice::from_ref(value)].concat();
         rows.iter()
             .flat_map(|row| axis.values.iter().map(|value| longer(row, value)).collect::<Vec<_>>())
             .collect()
