@@ -36,7 +36,14 @@ export function form() {
   node.addEventListener('toggle', () => {
     if (node.open) load();
   });
-  return { node, focus: async () => (await load())?.first.focus(), leave() {} };
+  return {
+    node,
+    focus: async () => {
+      (await load())?.first.focus({ preventScroll: true });
+      node.scrollIntoView({ block: 'start' });
+    },
+    leave() {},
+  };
 }
 
 function fields(lists, root) {

@@ -182,15 +182,16 @@ function mount(root) {
   }
 
   function mark(now) {
-    list.querySelector('.on')?.classList.remove('on');
+    slider.value = now;
     const row = list.querySelector(`[data-at="${now}"]`);
+    if (row?.classList.contains('on')) return;
+    list.querySelector('.on')?.classList.remove('on');
     if (row) {
       row.classList.add('on');
       const top = row.offsetTop;
       if (top < list.scrollTop + 40 || top > list.scrollTop + list.clientHeight - 60)
         list.scrollTop = top - list.clientHeight / 2;
     }
-    slider.value = now;
   }
 
   function show(answer, now) {

@@ -65,8 +65,10 @@ export function sourceView() {
         box.replaceChildren(...lines.map((text, i) => row(i + 1, text, false)));
       }
       title.textContent = line ? `${file}:${line}` : file;
+      const next = box.children[line - 1] ?? null;
+      if (next && next === lit) return;
       lit?.classList.remove('lit');
-      lit = box.children[line - 1] ?? null;
+      lit = next;
       if (!lit) return;
       lit.classList.add('lit');
       const [top, height] = [lit.offsetTop, box.clientHeight];
