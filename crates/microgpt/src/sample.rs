@@ -30,11 +30,15 @@ struct Draws {
 
 impl Draws {
     fn clear(&mut self) {
-        (self.rows.clear(), self.us.clear(), self.tokens.clear());
+        self.rows.clear();
+        self.us.clear();
+        self.tokens.clear();
     }
 
     fn push(&mut self, row: usize, u: f64) {
-        (self.rows.push(row), self.us.push(u), self.tokens.push(0));
+        self.rows.push(row);
+        self.us.push(u);
+        self.tokens.push(0);
     }
 }
 

@@ -34,7 +34,10 @@ fn trained<R: Precision>(config: &Config, workers: usize, lengths: &[&[usize]], 
         let step = trainer.step(&batch_of(lengths, 11, &mut rng)).unwrap();
         bits.push(step.loss.to_bits());
         let norms = trainer.gradient_norms();
-        assert_eq!(norms.len(), if step.step % 2 == 0 { trainer.model.layout.matrices().len() } else { 0 });
+        assert_eq!(
+            norms.len(),
+            if step.step.is_multiple_of(2) { trainer.model.layout.matrices().len() } else { 0 }
+        );
         bits.extend(norms.iter().map(|norm| norm.to_bits()));
     }
     trainer.gather().unwrap();
