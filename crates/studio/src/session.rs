@@ -205,6 +205,8 @@ impl Session {
         let (goal, until, wants_memory) = {
             let state = lock(&self.state);
             if state.status != Status::Training {
+                drop(state);
+                let _ = self.save_desk(&mut desk, clock());
                 return false;
             }
             let next = desk.training.steps_done() + 1;
@@ -300,16 +302,22 @@ impl Session {
         if let Some(until) = state.until.as_mut().filter(|_| held) {
             until.held = Some(step.step);
         }
-        let ends = step.step >= config.steps;
-        if state.status == Status::Training && (ends || held || gives_up || step.step >= state.goal) {
-            state.status = if ends { Status::Done } else { Status::Paused };
-        }
         state.version += 1;
-        let rests = state.status != Status::Training;
+        // What it does after this step; asked again below, for someone may have asked for more in between.
+        let then = |state: &State| match state.status {
+            Status::Training if step.step >= state.config.steps => Status::Done,
+            Status::Training if held || gives_up || step.step >= state.goal => Status::Paused,
+            status => status,
+        };
+        let status = then(&state);
         drop(state);
-        if rests || now - desk.saved_at > SAVE_EVERY {
-            self.save_desk(desk, now)?;
+        // Who is told that it rests finds it saved.
+        if status != Status::Training || now - desk.saved_at > SAVE_EVERY {
+            self.save_as(desk, now, status)?;
         }
+        let mut state = lock(&self.state);
+        state.status = then(&state);
+        state.version += 1;
         Ok(())
     }
 
@@ -318,11 +326,13 @@ impl Session {
     /// # Errors
     /// The disk's.
     pub fn save_desk(&self, desk: &mut Desk, now: f64) -> Result<(), Error> {
+        let status = lock(&self.state).status;
+        self.save_as(desk, now, status)
+    }
+
+    fn save_as(&self, desk: &mut Desk, now: f64, status: Status) -> Result<(), Error> {
         desk.saved_at = now;
-        let (status, courses) = {
-            let state = lock(&self.state);
-            (state.status, state.courses.clone())
-        };
+        let courses = lock(&self.state).courses.clone();
         let Desk { training, folder, .. } = desk;
         let Some(folder) = folder else { return Ok(()) };
         let Some(open) = &mut folder.open else { return Ok(()) };
