@@ -8,7 +8,7 @@ use crate::place::Place;
 fn a_terminal_sees_a_live_line_and_the_same_samples() {
     let place = Place::new();
     let program = assert_cmd::cargo::cargo_bin("microgpt");
-    let command = format!("{} train --steps 300 --out mine", program.display());
+    let command = format!("{} train --no-tui --steps 3000 --out mine", program.display());
     let run = std::process::Command::new("script")
         .args(["-qec", &command, "/dev/null"])
         .current_dir(place.path("."))
@@ -23,8 +23,8 @@ fn a_terminal_sees_a_live_line_and_the_same_samples() {
     let samples = seen.split("--- inference ---\n").nth(1).unwrap();
     let expected = place.stdout("generate mine");
     assert!(samples.starts_with(&expected), "{seen}");
-    assert!(seen.contains("/300  loss ") && !seen.contains("step    1 /"), "{seen}");
-    assert!(seen.contains("300 steps in ") && seen.contains("microgpt generate mine"), "{seen}");
+    assert!(seen.contains("/3000  loss ") && !seen.contains("step    1 /"), "{seen}");
+    assert!(seen.contains("3000 steps in ") && seen.contains("microgpt generate mine"), "{seen}");
     assert!(!seen.contains("\x1b[1m") && !seen.contains("\x1b[36m"), "NO_COLOR: {seen}");
 }
 
@@ -49,7 +49,9 @@ fn watched(place: &Place, flags: &str, color: bool) -> Option<(String, i32)> {
     std::thread::sleep(std::time::Duration::from_secs(3));
     // Without the view it is no key, and Ctrl+C it is.
     let key = if flags.contains("no-tui") { "\x03" } else { "q" };
-    child.stdin.as_mut().unwrap().write_all(key.as_bytes()).unwrap();
+    // It stays open: `script` does not wait for the last words of a program when nothing more can be typed.
+    let mut keys = child.stdin.take().unwrap();
+    keys.write_all(key.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     Some((String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"), output.status.code()?))
 }
