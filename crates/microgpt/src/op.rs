@@ -339,7 +339,7 @@ pub enum Op {
         /// Which memory is that of its keys; that of its values is the next.
         slot: u32,
     },
-    /// Composite: [`crate::model::gpt::Gpt::forward`], the whole model (decoding).
+    /// Composite: [`crate::model::Model::forward`], the whole model (decoding).
     Model {
         /// Where the tables of tokens and positions stand in the flat slice, and the matrix from a row to logits.
         tables: [u32; 3],
