@@ -36,6 +36,7 @@ fn later_sides_win_and_the_preset_counts_before_them() {
         ("MICROGPT_LR".into(), "0.5".into()),
         ("MICROGPT_HOME".into(), "/".into()),
         ("MICROGPT_SIMD".into(), "plain".into()),
+        ("MICROGPT_STUDIO_PAGE".into(), "page".into()),
         ("HOME".into(), "/".into()),
     ]);
     sides.extend(env);
