@@ -33,7 +33,11 @@ fn result(folder: &Path, run: &str) -> (Vec<u8>, Vec<u8>, Vec<String>) {
     let run = folder.join("runs").join(run);
     let read = |name: &str| fs::read(run.join("checkpoints/latest").join(name)).expect(name);
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
-    let losses = metrics.lines().map(|line| line.split(",\"seconds").next().unwrap().to_string());
+    // How many tokens a second there were is no part of it.
+    let losses = metrics.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        format!("{} {} {}", line["step"], line["loss"], line["val_loss"])
+    });
     (read("model.safetensors"), read("optimizer.safetensors"), losses.collect())
 }
 
