@@ -1,7 +1,7 @@
 //! y over x: lines and dots.
 
 use crate::scale::{Scale, short};
-use crate::{COLORS, LETTER, LINE, WIDTH, escape, open, shorten, wrap};
+use crate::{COLORS, LETTER, LINE, WIDTH, close, escape, open, shorten, wrap};
 use std::fmt::Write;
 
 /// A picture of series over one pair of axes.
@@ -181,15 +181,7 @@ impl Chart {
         for series in &self.series {
             draw(&mut svg, series, &x, &y);
         }
-        for (i, line) in notes.iter().enumerate() {
-            let _ = write!(
-                svg,
-                "<text class=\"soft\" x=\"12\" y=\"{}\">{}</text>",
-                bottom + 58.0 + 17.0 * i as f64,
-                escape(line)
-            );
-        }
-        svg + "</svg>\n"
+        svg + &close(&notes, bottom + 58.0)
     }
 
     /// Which series stands where in which row of the legend.

@@ -62,6 +62,16 @@ pub(crate) fn open(height: f64, alone: bool, title: &str) -> String {
     svg
 }
 
+/// The notes under a picture, a line each from `top` on, and its end.
+pub(crate) fn close(notes: &[String], top: f64) -> String {
+    let mut svg = String::new();
+    for (i, line) in notes.iter().enumerate() {
+        let at = top + 17.0 * i as f64;
+        svg += &format!("<text class=\"soft\" x=\"12\" y=\"{at}\">{}</text>", escape(line));
+    }
+    svg + "</svg>\n"
+}
+
 /// Text as it stands in SVG and HTML.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")

@@ -1,7 +1,7 @@
 //! A value for each of many things, one under the other, with how well it is known.
 
 use crate::scale::Scale;
-use crate::{COLORS, LETTER, LINE, WIDTH, escape, open, shorten, wrap};
+use crate::{COLORS, LETTER, LINE, WIDTH, close, escape, open, shorten, wrap};
 use std::fmt::Write;
 
 /// The picture.
@@ -121,15 +121,7 @@ impl Rows {
             bottom + 36.0,
             escape(&self.label)
         );
-        for (i, line) in notes.iter().enumerate() {
-            let _ = write!(
-                svg,
-                "<text class=\"soft\" x=\"12\" y=\"{}\">{}</text>",
-                bottom + 58.0 + 17.0 * i as f64,
-                escape(line)
-            );
-        }
-        svg + "</svg>\n"
+        svg + &close(&notes, bottom + 58.0)
     }
 }
 

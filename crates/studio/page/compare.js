@@ -1,6 +1,6 @@
 // Compare two runs, or two steps of one: what differs in the settings, in each matrix, in every view, and what parted first.
 
-import { el, put } from './dom.js';
+import { el, put, table } from './dom.js';
 import { state, go } from './state.js';
 import { session, current, modelOf, stepNow, textNow, pathOf, noRun } from './session.js';
 import { latest } from './api.js';
@@ -186,48 +186,32 @@ function mount(root) {
     const top = Math.max(1e-30, ...all.map((m) => Number(m.norm ?? 0)));
     put(
       matrices,
-      el(
-        'div.tablebox',
-        {},
-        el(
-          'table',
-          {},
+      table(
+        [
+          el('th', {}, 'matrix'),
+          el('th', { colspan: 2 }, 'length of the difference'),
+          el('th.num', {}, 'most at'),
+          el('th.num', {}, 'A'),
+          el('th.num', {}, 'B'),
+        ],
+        all.map((m) =>
           el(
-            'thead',
+            'tr',
             {},
-            el(
-              'tr',
-              {},
-              el('th', {}, 'matrix'),
-              el('th', { colspan: 2 }, 'length of the difference'),
-              el('th.num', {}, 'most at'),
-              el('th.num', {}, 'A'),
-              el('th.num', {}, 'B'),
-            ),
-          ),
-          el(
-            'tbody',
-            {},
-            all.map((m) =>
-              el(
-                'tr',
-                {},
-                el('td.mono', {}, m.name),
-                m.note
-                  ? el('td.soft', { colspan: 5 }, m.note)
-                  : [
-                      el(
-                        'td',
-                        {},
-                        el('span.meter', {}, el('i', { style: { width: `${(100 * Number(m.norm)) / top}%` } })),
-                      ),
-                      el('td.num', {}, m.same ? 'same' : short(Number(m.norm))),
-                      el('td.num', {}, m.at ? `${m.at.row}, ${m.at.col}` : ''),
-                      el('td.num', {}, m.at ? short(Number(m.at.a)) : ''),
-                      el('td.num', {}, m.at ? short(Number(m.at.b)) : ''),
-                    ],
-              ),
-            ),
+            el('td.mono', {}, m.name),
+            m.note
+              ? el('td.soft', { colspan: 5 }, m.note)
+              : [
+                  el(
+                    'td',
+                    {},
+                    el('span.meter', {}, el('i', { style: { width: `${(100 * Number(m.norm)) / top}%` } })),
+                  ),
+                  el('td.num', {}, m.same ? 'same' : short(Number(m.norm))),
+                  el('td.num', {}, m.at ? `${m.at.row}, ${m.at.col}` : ''),
+                  el('td.num', {}, m.at ? short(Number(m.at.a)) : ''),
+                  el('td.num', {}, m.at ? short(Number(m.at.b)) : ''),
+                ],
           ),
         ),
       ),

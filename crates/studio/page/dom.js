@@ -7,7 +7,13 @@ export function el(tag, props, ...children) {
   return fill(document.createElement(tag.split('.')[0]), tag, props, children);
 }
 
-// The same for pictures.
+// A table, which scrolls by itself where it is wider than the page: its headings, and its rows or their tbody.
+export function table(heads, rows) {
+  const body = rows instanceof Node ? rows : el('tbody', {}, rows);
+  return el('div.tablebox', {}, el('table', {}, el('thead', {}, el('tr', {}, heads)), body));
+}
+
+// el for pictures.
 export function svg(tag, props, ...children) {
   return fill(document.createElementNS(SVG, tag.split('.')[0]), tag, props, children);
 }

@@ -5,7 +5,7 @@ import { state, go, number } from './state.js';
 import { current, lookingAt, modelOf, lookFor, pathOf, noRun } from './session.js';
 import { latest, flat, post } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
-import { tokenStrip, rowNow } from './tokens.js';
+import { afterText, rowNow, tokenStrip } from './tokens.js';
 import { arcs } from './arcs.js';
 import { bars } from './bars.js';
 import { lens } from './lens.js';
@@ -126,19 +126,7 @@ function mount(root) {
     const w = answer.windows.find((one) => one.name === 'probabilities');
     const line = w?.values[row - (w.rows[0] ?? 0)];
     if (!line) return;
-    put(
-      nextTitle,
-      'After ',
-      el(
-        'b.mono',
-        {},
-        tokens
-          .slice(0, row + 1)
-          .map((t) => t.glyph)
-          .join(''),
-      ),
-      ', the next letter',
-    );
+    put(nextTitle, afterText(tokens, row));
     const entries = line.map((p, token) => ({
       token,
       row,

@@ -59,3 +59,9 @@ export function tokenStrip() {
 export function rowNow(rows) {
   return Math.max(0, Math.min(rows - 1, number('row', rows - 1)));
 }
+
+// What stands above the bars of the letter that comes next.
+export function afterText(tokens, row) {
+  const glyphs = tokens.slice(0, row + 1).map((token) => token.glyph);
+  return ['After ', el('b.mono', {}, glyphs.join('')), ', the next letter'];
+}

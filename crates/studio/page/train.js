@@ -1,6 +1,6 @@
 // Train: the loss as it falls, beside that of a blind guess; samples as they improve; how each matrix moves; the settings.
 
-import { el, put, atMost } from './dom.js';
+import { el, put, table, atMost } from './dom.js';
 import { go } from './state.js';
 import { session, current, stepNow, following } from './session.js';
 import { chart, smooth } from './chart.js';
@@ -197,33 +197,21 @@ function tellMatrices(node, measures) {
     );
     put(
       node,
-      el(
-        'div.tablebox',
-        {},
-        el(
-          'table',
-          {},
+      table(
+        [
+          el('th', {}, 'matrix'),
+          el('th', { colspan: 2 }, 'length of its gradient'),
           el(
-            'thead',
-            {},
-            el(
-              'tr',
-              {},
-              el('th', {}, 'matrix'),
-              el('th', { colspan: 2 }, 'length of its gradient'),
-              el(
-                'th',
-                {
-                  colspan: 2,
-                  title:
-                    'Length of the update beside the length of the matrix. The line is at 0.001, where most models learn well.',
-                },
-                'update beside its size',
-              ),
-            ),
+            'th',
+            {
+              colspan: 2,
+              title:
+                'Length of the update beside the length of the matrix. The line is at 0.001, where most models learn well.',
+            },
+            'update beside its size',
           ),
-          el('tbody', {}, rows),
-        ),
+        ],
+        rows,
       ),
     );
   }

@@ -5,7 +5,7 @@ import { state, go } from './state.js';
 import { current, editsNow, lookingAt, modelOf, pathOf, noRun } from './session.js';
 import { latest } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
-import { tokenStrip, rowNow } from './tokens.js';
+import { afterText, rowNow, tokenStrip } from './tokens.js';
 import { bars } from './bars.js';
 import { glyph, exact, fixed } from './format.js';
 import { editor } from './editor.js';
@@ -107,19 +107,7 @@ function mount(root) {
     }));
     entries.sort((a, b) => (b.before ?? b.p) - (a.before ?? a.p));
     next.show(entries.slice(0, 10));
-    put(
-      nextTitle,
-      'After ',
-      el(
-        'b.mono',
-        {},
-        tokens
-          .slice(0, row + 1)
-          .map((t) => t.glyph)
-          .join(''),
-      ),
-      ', the next letter',
-    );
+    put(nextTitle, afterText(tokens, row));
     tell(edits);
   }
 
