@@ -65,14 +65,7 @@ impl Folder {
         // Lines that are before the checkpoint must not be lost if what comes after it is.
         self.metrics.flush()?;
         self.events.as_mut().map_or(Ok(()), Events::flush)?;
-        self.run.save_training(trainer, rng, &self.data_sha256, best)?;
-        // Also if the program was ended between the two, the last time.
-        match best {
-            Some(best) if best.step == trainer.steps_done() && self.run.step_of(BEST) != Some(best.step) => {
-                self.run.keep_best()
-            }
-            _ => Ok(()),
-        }
+        self.run.save_training(trainer, rng, &self.data_sha256, best)
     }
 
     /// What there is to go on from.

@@ -11,9 +11,8 @@ use microgpt::real::EngineKind;
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt_runs::data::Data;
-use microgpt_runs::run::{BEST, RUNS, Run};
+use microgpt_runs::run::{RUNS, Run};
 use microgpt_runs::settings::holds_back;
-use microgpt_runs::state::Best;
 use microgpt_runs::weights::Stored;
 use microgpt_runs::{Settings, lock::Lock};
 use std::path::Path;
@@ -172,12 +171,6 @@ fn resume<R: Stored + Precision>(run: Run, lock: Lock, name: &str, args: &TrainA
     tokens.map(|tokens| tokens.keep(run.path())).transpose()?;
     let rng = Rng::restore(&saved.checkpoint.rng)?;
     run.write_settings(&settings)?;
-    // The program may have been ended after the latest was saved, and before it was kept as the best.
-    let latest_is_best =
-        |best: Best| best.step == saved.checkpoint.step && run.step_of(BEST) != Some(best.step);
-    if saved.best.is_some_and(latest_is_best) {
-        run.keep_best()?;
-    }
     let folder = Folder::open(run, lock, &data_sha256, saved.checkpoint.step, &settings.config, args)?;
     let mut trainer = Trainer::resume(saved.checkpoint)?;
     let meter = Meter::new(&mut trainer, &mut corpus, measure_every(&settings.config))?;

@@ -226,12 +226,15 @@ impl Run {
         Events::open(&self.root.join(events::NAME), steps_done)
     }
 
-    /// Takes the right to train this run, for as long as it is held.
+    /// Takes the right to train this run, for as long as it is held. If its last training was ended after the latest
+    /// checkpoint was saved and before it was kept as the best, that is done now.
     ///
     /// # Errors
     /// Another process has it; the disk's.
     pub fn lock(&self) -> Result<Lock, Error> {
-        Lock::take(&self.root)
+        let lock = Lock::take(&self.root)?;
+        self.keep_best()?;
+        Ok(lock)
     }
 
     /// Replaces the latest checkpoint.
@@ -245,7 +248,7 @@ impl Run {
         self.write(&layout, params, &memory, state::<R>(config, *step, rng.clone(), data_sha256, None))
     }
 
-    /// The same from a training itself, without a copy of it.
+    /// The same from a training itself, without a copy of it. If `best` is of this very step, it is also the best one.
     ///
     /// # Errors
     /// The disk's, or a worker is gone; the one before is still there then.
@@ -258,14 +261,19 @@ impl Run {
     ) -> Result<(), Error> {
         trainer.gather()?;
         let state = state::<R>(&trainer.config, trainer.steps_done(), rng.state(), data_sha256, best);
-        self.write(&trainer.model.layout, &trainer.params(), &trainer.remembered(), state)
+        self.write(&trainer.model.layout, &trainer.params(), &trainer.remembered(), state)?;
+        self.keep_best()
     }
 
-    /// Makes of the latest checkpoint the best one.
+    /// Makes of the latest checkpoint the best one, if it says that it is, and is not kept yet.
     ///
     /// # Errors
     /// The disk's; the best one before is still there then.
-    pub fn keep_best(&self) -> Result<(), Error> {
+    fn keep_best(&self) -> Result<(), Error> {
+        let Some(State { step, best: Some(best), .. }) = self.state_of(LATEST) else { return Ok(()) };
+        if best.step != step || self.step_of(BEST) == Some(step) {
+            return Ok(());
+        }
         let latest = atomic::find_folder(&self.checkpoint_at(LATEST));
         let read = |name: &str| fs::read(latest.join(name)).map_err(unreadable(&latest.join(name), "a file"));
         let contents = FILES.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>()?;

@@ -13,6 +13,7 @@ use microgpt::schedule::Schedule;
 use microgpt::train::Trainer;
 use microgpt::{Config, ErrorKind};
 use microgpt_runs::run::{BEST, LATEST};
+use microgpt_runs::state::Best;
 use microgpt_runs::weights::Stored;
 use microgpt_runs::{Run, Settings};
 use proptest::prelude::*;
@@ -222,7 +223,13 @@ fn the_best_checkpoint_stands_beside_the_latest() {
         error.contains("checkpoints/best: expected a checkpoint, found none; the best is kept"),
         "{error}"
     );
-    run.keep_best().unwrap();
+    let mut trainer = Trainer::resume(checkpoint.clone()).unwrap();
+    let best = Some(Best { step: 2, val_loss: 1.0, looks_since: 0 });
+    run.save_training(&mut trainer, &Rng::restore(&checkpoint.rng).unwrap(), "0123", best).unwrap();
+    assert_eq!(run.step_of(BEST), Some(2));
+    // A program that ended between the two: whoever goes on does the rest.
+    fs::remove_dir_all(run.path().join("checkpoints/best")).unwrap();
+    drop(run.lock().unwrap());
     let later = Checkpoint { step: 3, ..checkpoint.clone() };
     run.save(&later, "0123").unwrap();
     assert_eq!((run.step_of(LATEST), run.step_of(BEST)), (Some(3), Some(2)));

@@ -16,7 +16,6 @@ use microgpt::train::{Step, Trainer};
 use microgpt::write::Writing;
 use microgpt::{Config, Error};
 use microgpt_runs::Run;
-use microgpt_runs::run::BEST;
 use microgpt_runs::state::Best;
 use microgpt_runs::weights::Stored;
 
@@ -172,12 +171,7 @@ impl<R: Precision + Kept + Stored> Training for Pupil<R> {
     }
 
     fn save(&mut self, run: &Run, data_sha256: &str) -> Result<(), Error> {
-        let step = self.trainer.steps_done();
-        run.save_training(&mut self.trainer, &Rng::restore(&self.chance)?, data_sha256, self.best)?;
-        match self.best {
-            Some(best) if best.step == step && run.step_of(BEST) != Some(step) => run.keep_best(),
-            _ => Ok(()),
-        }
+        run.save_training(&mut self.trainer, &Rng::restore(&self.chance)?, data_sha256, self.best)
     }
 
     fn restore(&mut self, step: usize, weights: &Weights, memory: &Memory) -> Result<(), Error> {
