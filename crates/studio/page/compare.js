@@ -1,6 +1,6 @@
 // Compare two runs, or two steps of one: what differs in the settings, in each matrix, in every view, and what parted first.
 
-import { el, put, table } from './dom.js';
+import { el, put, tableOf } from './dom.js';
 import { state, go } from './state.js';
 import { session, current, modelOf, stepNow, textNow, pathOf, noRun } from './session.js';
 import { latest } from './api.js';
@@ -186,7 +186,7 @@ function mount(root) {
     const top = Math.max(1e-30, ...all.map((m) => Number(m.norm ?? 0)));
     put(
       matrices,
-      table(
+      tableOf(
         [
           el('th', {}, 'matrix'),
           el('th', { colspan: 2 }, 'length of the difference'),

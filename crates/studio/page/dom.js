@@ -8,7 +8,7 @@ export function el(tag, props, ...children) {
 }
 
 // A table, which scrolls by itself where it is wider than the page: its headings, and its rows or their tbody.
-export function table(heads, rows) {
+export function tableOf(heads, rows) {
   const body = rows instanceof Node ? rows : el('tbody', {}, rows);
   return el('div.tablebox', {}, el('table', {}, el('thead', {}, el('tr', {}, heads)), body));
 }

@@ -1,6 +1,6 @@
 // Several runs side by side: which are open, which are saved; choose, hide, open, close.
 
-import { el, put, table } from './dom.js';
+import { el, put, tableOf } from './dom.js';
 import { go } from './state.js';
 import { session, current, follow, forget, pathOf } from './session.js';
 import { ask, post, remove } from './api.js';
@@ -58,7 +58,7 @@ export function runsTable({ onform }) {
       saved,
       el('button.primary', { id: 'new-run', onclick: onform }, 'New run …'),
     ),
-    table(
+    tableOf(
       ['', 'run', 'state', 'step', 'loss', 'validation', 'differs in', ''].map((text) => el('th', {}, text)),
       body,
     ),

@@ -1,6 +1,6 @@
 // Train: the loss as it falls, beside that of a blind guess; samples as they improve; how each matrix moves; the settings.
 
-import { el, put, table, atMost } from './dom.js';
+import { el, put, tableOf, atMost } from './dom.js';
 import { go } from './state.js';
 import { session, current, stepNow, following } from './session.js';
 import { chart, smooth } from './chart.js';
@@ -197,7 +197,7 @@ function tellMatrices(node, measures) {
     );
     put(
       node,
-      table(
+      tableOf(
         [
           el('th', {}, 'matrix'),
           el('th', { colspan: 2 }, 'length of its gradient'),
