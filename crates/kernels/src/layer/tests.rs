@@ -193,7 +193,7 @@ fn a_head_is_its_definition() {
                     let (mut dw, mut dw2) = (numbers(v * c, 5), numbers(v * c, 5));
                     head::backward(&head, &mut dx, accumulate, &mut dw, &dy, &x, &w);
                     matmul::naive::linear_dx(&mut dx2, &dy, &w, t, c, v, accumulate);
-                    matmul::naive::linear_dw(&mut dw2, &dy, &x, t, c, v);
+                    matmul::naive::linear_dw(&mut dw2, &dy, &x, t, c, v, true);
                     assert_close(&dx, &dx2, 1e-5, &what);
                     assert_close(&dw, &dw2, 1e-5, &what);
                 }
