@@ -122,11 +122,18 @@ fn a_memory_changes_nothing() {
 #[test]
 #[should_panic(expected = "should begin at row 2")]
 fn a_gap_between_documents_is_told() {
-    let lanes = level::current().lanes();
-    let layer = Layer { channels: lanes, heads: lanes, hidden: 2 * lanes, activation: Activation::Relu };
-    let mut segments = documents(&[2, 2]);
-    segments[1].q_start = 3;
-    forward(&layer, &mut [], &mut [], &vec![0.0; 4 * lanes], &[], &segments, None);
+    at_each(|level| {
+        for c in widths(level) {
+            let layer = Layer { channels: c, heads: c, hidden: 2 * c, activation: Activation::Relu };
+            let mut segments = documents(&[2, 2]);
+            segments[1].q_start = 3;
+            forward(&layer, &mut [], &mut [], &vec![0.0; 4 * c], &[], &segments, None);
+        }
+        assert!(
+            level.fuses() || level != Level::best(),
+            "should begin at row 2, but no level here has the kernel"
+        );
+    });
 }
 
 /// One register and two, where the level has such kernels.

@@ -103,7 +103,7 @@ pub(crate) unsafe fn product_onto(
             let strips = room.readable(rows, mc, kc, n);
             // Few rows, or near enough: B is read where it is.
             let direct = b.cs == 1 && (m < 24 || kc * b.rs <= 8192);
-            let block = (n.div_ceil(n.div_ceil(NC).max(1))).next_multiple_of(WIDEST);
+            let block = n.div_ceil(n.div_ceil(NC).max(1)).max(1).next_multiple_of(WIDEST);
             for n0 in (0..n).step_by(block) {
                 let nc = block.min(n - n0);
                 let columns = columns.offset(0, n0);

@@ -17,8 +17,8 @@ mod tile;
 #[cfg(feature = "gemm")]
 mod wide;
 
-pub(crate) use blocked::{Line, View, product, transpose};
 use blocked::product_onto;
+pub(crate) use blocked::{Line, View, product, transpose};
 pub(crate) use dot::row;
 
 /// The definitions, in plain loops.

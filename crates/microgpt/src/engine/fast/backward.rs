@@ -84,7 +84,10 @@ impl Tape {
                 let w = self.get(w);
                 assert_eq!(w.place, Place::Params, "gather: a table of parameters");
                 for (r, &row) in by.of(&self.batch).iter().enumerate() {
-                    slices::add_into(self.param_grads.at(w.row(row as usize)), &self.slopes[y.slope().row(r)]);
+                    slices::add_into(
+                        self.param_grads.at(w.row(row as usize)),
+                        &self.slopes[y.slope().row(r)],
+                    );
                 }
             }
             Op::Embed { tokens, places } => {
@@ -174,8 +177,15 @@ impl Tape {
                 let [q_rows, k_rows, v_rows] = tables.map(rows);
                 let (heads, head_size) = (sight.heads(), c / sight.heads());
                 let (segments, variant) = (&self.segments, self.tables.variant(sight));
-                let inputs =
-                    attention::Inputs { q: q_rows, k: k_rows, v: v_rows, segments, heads, head_size, variant };
+                let inputs = attention::Inputs {
+                    q: q_rows,
+                    k: k_rows,
+                    v: v_rows,
+                    segments,
+                    heads,
+                    head_size,
+                    variant,
+                };
                 let saved = attention::saved_len(segments, heads, head_size);
                 let (out, saved) = (&self.values[y.all()], &self.values[y.kept..y.kept + saved]);
                 // One slice holds all three gradients. If y's lies among them, as it may if they are of different

@@ -210,12 +210,16 @@ impl Tape {
             Op::Exp(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                self.each_back(y, |values, slopes, r, c, g| slopes[x.slope().at(r, c)] += values[y.at(r, c)] * g);
+                self.each_back(y, |values, slopes, r, c, g| {
+                    slopes[x.slope().at(r, c)] += values[y.at(r, c)] * g
+                });
             }
             Op::Ln(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                self.each_back(y, |values, slopes, r, c, g| slopes[x.slope().at(r, c)] += g / values[x.at(r, c)]);
+                self.each_back(y, |values, slopes, r, c, g| {
+                    slopes[x.slope().at(r, c)] += g / values[x.at(r, c)]
+                });
             }
             Op::Tanh(x) => {
                 self.ready(x);
@@ -266,8 +270,9 @@ impl Tape {
                         let row = segment.start + p;
                         for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
                             let g = self.slopes[y.slope().at(row * heads + h, s)];
-                            let place =
-                                |q: Stored, k: Stored| (q.at(row, h * d), k.at(first + s, h / sight.group() * d));
+                            let place = |q: Stored, k: Stored| {
+                                (q.at(row, h * d), k.at(first + s, h / sight.group() * d))
+                            };
                             let ((qs, ks), (dq, dk)) = (place(q, k), place(q.slope(), k.slope()));
                             for j in 0..d {
                                 self.slopes[dq + j] += self.values[ks + j] * g;
@@ -302,7 +307,8 @@ impl Tape {
                         for (c, s) in (0..y.shape.cols).flat_map(|c| seen.clone().map(move |s| (c, s))) {
                             let g = self.slopes[y.slope().at(row, c)];
                             let (h, kv) = (c / d, c / d / sight.group() * d + c % d);
-                            let place = |a: Stored, v: Stored| (a.at(row * heads + h, s), v.at(first + s, kv));
+                            let place =
+                                |a: Stored, v: Stored| (a.at(row * heads + h, s), v.at(first + s, kv));
                             let ((i, j), (di, dj)) = (place(a, v), place(a.slope(), v.slope()));
                             self.slopes[di] += self.values[j] * g;
                             self.slopes[dj] += self.values[i] * g;

@@ -104,10 +104,13 @@ impl Tape {
     pub(super) fn touch(&mut self, id: Id) -> bool {
         let owner = self.owner(id);
         let stored = self.get(owner);
-        let (start, slope) = (stored.start, match stored.touched || stored.place != Place::Step {
-            true => stored.slope,
-            false => self.slopes.take(self.slope_len(&stored)),
-        });
+        let (start, slope) = (
+            stored.start,
+            match stored.touched || stored.place != Place::Step {
+                true => stored.slope,
+                false => self.slopes.take(self.slope_len(&stored)),
+            },
+        );
         for id in [owner, id] {
             let stored = &mut self.tensors[id.0 as usize];
             stored.touched = true;
