@@ -116,6 +116,8 @@ export PATH=$folder/bin:$PATH
 
 settings="--engine fast --batch-size 16 --micro-batches 4 --n-embd 32 --steps 400 --samples 1"
 microgpt train $settings --workers 1 --out alone > alone.txt
+# Four may share fewer processors; mpirun sees that, srun is told.
+export OMPI_MCA_mpi_yield_when_idle=1
 for ranks in 2 4; do
     srun --mpi=pmix -n $ranks microgpt train $settings --out srun-$ranks > srun-$ranks.txt
     cmp alone.txt srun-$ranks.txt

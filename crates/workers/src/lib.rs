@@ -20,6 +20,8 @@
 
 pub mod meeting;
 #[cfg(feature = "mpi")]
+pub mod probe;
+#[cfg(feature = "mpi")]
 pub mod ranks;
 pub mod threads;
 mod tree;

@@ -109,6 +109,11 @@ impl Ranks {
         place().1
     }
 
+    /// Rank 0 lets the others go from [`Ranks::follow`], to which they may come back.
+    pub fn dismiss(&self) {
+        order(Order::End, [0; 3]);
+    }
+
     /// The life of a rank other than 0: it returns when rank 0 leaves.
     ///
     /// # Errors

@@ -1,0 +1,117 @@
+//! The model held against the ranks that `mpirun` has started.
+
+use super::model::Network;
+use super::report::{Measured, Report, Table};
+use super::training::{Training, median};
+use super::{Shape, effort, network, shapes};
+use crate::args::BenchArgs;
+use crate::bench::measure::Effort;
+use anyhow::Result;
+use microgpt::ErrorKind;
+use microgpt::exchange::Alone;
+use microgpt_workers::probe;
+use microgpt_workers::ranks::Ranks;
+use std::process::ExitCode;
+
+/// All ranks do this, each its part.
+pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
+    let ranks = match Ranks::join() {
+        // Rank 0 says what is wrong.
+        Err(error) if error.kind() == ErrorKind::Peer => return Ok(ExitCode::from(2)),
+        joined => joined?,
+    };
+    let speaks = ranks.rank() == 0;
+    let shapes = match shapes(args) {
+        Err(_) if !speaks => {
+            ranks.follow()?;
+            return Ok(ExitCode::from(2));
+        }
+        found => found?,
+    };
+    let mut report = Report::new(args.json);
+    for shape in shapes {
+        let table = measure(&ranks, shape, args, &effort(args))?;
+        if speaks {
+            report.add(table)?;
+        }
+    }
+    if speaks {
+        report.end()?;
+    } else {
+        ranks.follow()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Turns of rank 0 alone, of each rank by itself, and of all together, until there are enough for medians.
+fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effort) -> Result<Table> {
+    let (speaks, size) = (ranks.rank() == 0, ranks.size());
+    let mut single = Training::new(shape, 1)?;
+    let mut shared = if speaks { Some(Training::new(shape, size)?) } else { None };
+    let between = between(single.trainer.num_params(), size, effort);
+    // As many steps for everybody.
+    let steps =
+        probe::told_by_all(if speaks { single.steps_of_a_round(effort)? as f64 } else { 0.0 })[0] as usize;
+
+    let [mut alone, mut apart, mut together, mut exchange] = [const { Vec::new() }; 4];
+    for _ in 0..effort.rounds {
+        probe::meet();
+        if speaks {
+            alone.push(single.seconds(steps)?);
+        }
+        probe::meet();
+        let speeds = probe::told_by_all(1.0 / single.seconds(steps)?);
+        apart.push(size as f64 / speeds.iter().sum::<f64>());
+        probe::meet();
+        if let Some(Training { trainer, .. }) = &mut shared {
+            microgpt_workers::share(trainer, 1)?;
+        }
+        match &mut shared {
+            Some(training) => {
+                together.push(training.seconds(steps)?);
+                training.trainer.gather()?;
+                training.trainer.exchange_by(Box::new(Alone));
+                ranks.dismiss();
+            }
+            None => ranks.follow()?,
+        }
+        probe::meet();
+        exchange.extend(probe::exchanges(single.trainer.num_params(), 5));
+    }
+    if !speaks {
+        alone.push(f64::NAN);
+        together.push(f64::NAN);
+    }
+    let work = single.work(median(alone), effort);
+    let measured = Measured {
+        ranks: size,
+        beside: probe::beside(),
+        processors: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        rounds: effort.rounds,
+        network: between,
+        apart: median(apart),
+        exchange: median(exchange),
+        together: median(together),
+    };
+    Ok(Table {
+        shape: shape.name,
+        workers: 1,
+        work,
+        network: network(args, Some(between)),
+        measured: Some(measured),
+    })
+}
+
+/// What a message takes: of nothing, and of what one rank sends another in an exchange.
+fn between(num_params: usize, ranks: usize, effort: &Effort) -> Network {
+    let bytes = 4 * num_params / ranks;
+    let journeys =
+        |bytes: usize| probe::told_by_all(median_or_none(probe::journeys(bytes, 10 * effort.rounds)))[0];
+    let latency = journeys(8);
+    let whole = journeys(bytes.max(1 << 16));
+    Network { latency, bytes_per_second: bytes.max(1 << 16) as f64 / (whole - latency).max(1e-9) }
+}
+
+fn median_or_none(numbers: Vec<f64>) -> f64 {
+    if numbers.is_empty() { 0.0 } else { median(numbers) }
+}
