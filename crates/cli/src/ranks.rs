@@ -10,18 +10,37 @@ pub(crate) fn together(work: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCo
     if microgpt_workers::launched().1 == 1 {
         return work();
     }
-    let ranks = match Ranks::join() {
-        // Rank 0 says what is wrong.
-        Err(error) if error.kind() == microgpt::ErrorKind::Peer => return Ok(ExitCode::from(2)),
+    let ranks = match Ranks::join(tell) {
+        // Rank 0 says what is wrong, unless the launcher ends it because another has already failed.
+        Err(error) if error.kind() == microgpt::ErrorKind::Peer => return Ok(ExitCode::SUCCESS),
         joined => joined?,
     };
     if ranks.rank() > 0 {
         // A request to end goes to all, and is rank 0's to obey: the others go when it says so.
-        let _ = ctrlc::set_handler(|| ());
+        let _ = ctrlc::set_handler(asked_to_end);
         ranks.follow()?;
         return Ok(ExitCode::SUCCESS);
     }
     work()
+}
+
+/// What is said of ranks that are lost: the last words, whatever is on the screen.
+#[cfg(feature = "mpi")]
+pub(crate) fn tell(text: &str) {
+    crate::watch::restore();
+    crate::notice(text);
+}
+
+/// This process was asked to end; where it is one of several, all will.
+pub(crate) fn asked_to_end() {
+    #[cfg(feature = "mpi")]
+    microgpt_workers::ranks::asked_to_end();
+}
+
+/// If a rank is lost, this is how to go on.
+pub(crate) fn to_go_on(_hint: &str) {
+    #[cfg(feature = "mpi")]
+    microgpt_workers::ranks::to_go_on(_hint);
 }
 
 /// See above: but this program has no MPI.
@@ -29,7 +48,7 @@ pub(crate) fn together(work: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCo
 pub(crate) fn together(work: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
     let (rank, ranks) = microgpt_workers::launched();
     if rank > 0 {
-        return Ok(ExitCode::from(2)); // rank 0 says why
+        return Ok(ExitCode::SUCCESS); // rank 0 says what is wrong, and fails
     }
     if ranks > 1 {
         return Err(microgpt::Error::config(format!(

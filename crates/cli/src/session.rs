@@ -96,6 +96,7 @@ impl<R: Stored + Precision> Session<R> {
                 "workers: {workers}, for a step has {parts} parts (micro_batches) to share"
             ));
         }
+        crate::ranks::to_go_on(&self.to_go_on());
         microgpt_workers::share(&mut self.trainer, workers)?;
         let mut voice = Voice::new(args.json, !args.no_tui);
         voice.begin(&Beginning {
@@ -207,6 +208,17 @@ impl<R: Stored + Precision> Session<R> {
             ErrorKind::Diverged => Error::diverged(format!("{error}; {}", self.what_is_saved())),
             // It has said so already.
             _ => error,
+        }
+    }
+
+    fn to_go_on(&self) -> String {
+        match &self.records.0 {
+            Some(folder) => format!(
+                "to go on from what was saved last, on as many ranks as you like: {} train --resume {}",
+                program(),
+                folder.run.name()
+            ),
+            None => "nothing was saved".to_string(),
         }
     }
 

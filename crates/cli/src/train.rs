@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode> {
     // A second Ctrl+C does not wait.
     let _ = ctrlc::set_handler(|| {
+        crate::ranks::asked_to_end();
         if STOP.swap(true, Relaxed) {
             crate::watch::restore();
             std::process::exit(130);

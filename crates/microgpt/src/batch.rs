@@ -1,6 +1,7 @@
 //! Tokens -> what one step works on: inputs, targets and where each document begins. Ragged: nothing is padded.
 
 use crate::rng::mix;
+use std::ops::Range;
 
 /// One document's part of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,14 +96,9 @@ impl Batch {
         if parts == 1 {
             return self;
         }
-        // A document belongs to the part that its middle lies in.
-        let cut = |k: usize| {
-            let before = |s: &Segment| (2 * s.start + s.len) * parts < 2 * k * self.rows();
-            if k == parts { self.segments.len() } else { self.segments.partition_point(before) }
-        };
-        let segments = &self.segments[cut(i)..cut(i + 1)];
-        let first = segments.first().map_or(0, |s| s.start);
-        let rows = first..segments.last().map_or(first, |s| s.start + s.len);
+        let segments = &self.segments[self.cut(i, parts)..self.cut(i + 1, parts)];
+        let rows = self.rows_of(i..i + 1, parts);
+        let first = rows.start;
         room.clear();
         room.tokens.extend_from_slice(&self.tokens[rows.clone()]);
         room.positions.extend_from_slice(&self.positions[rows.clone()]);
@@ -110,6 +106,19 @@ impl Batch {
         room.segments.extend(segments.iter().map(|s| Segment { start: s.start - first, ..*s }));
         room.loss_rows = self.loss_rows;
         room
+    }
+
+    /// The rows of some of so many parts that follow one another.
+    pub fn rows_of(&self, some: Range<usize>, parts: usize) -> Range<usize> {
+        let segments = &self.segments[self.cut(some.start, parts)..self.cut(some.end, parts)];
+        let first = segments.first().map_or(0, |s| s.start);
+        first..segments.last().map_or(first, |s| s.start + s.len)
+    }
+
+    /// The first document of part `k`: one belongs to the part that its middle lies in.
+    fn cut(&self, k: usize, parts: usize) -> usize {
+        let before = |s: &Segment| (2 * s.start + s.len) * parts < 2 * k * self.rows();
+        if k == parts { self.segments.len() } else { self.segments.partition_point(before) }
     }
 
     /// A number for each row from which it follows what falls out of it (see [`crate::tensor::Tensor::dropout`]): mixed

@@ -20,8 +20,6 @@
 
 pub mod meeting;
 #[cfg(feature = "mpi")]
-pub mod probe;
-#[cfg(feature = "mpi")]
 pub mod ranks;
 pub mod threads;
 mod tree;

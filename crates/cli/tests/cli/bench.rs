@@ -46,7 +46,10 @@ fn what_many_machines_would_make_of_it() {
     let json = place.stdout("bench --scaling --quick --json --shape tiny-16 --latency-us 100 --gbit 8");
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
     let scaling = &report["scaling"][0];
-    assert_eq!(scaling["network"], serde_json::json!({ "latency_us": 100.0, "gbit": 8.0 }));
+    assert_eq!(
+        scaling["network"],
+        serde_json::json!({ "latency_us": 100.0, "message_us": 3.0, "gbit": 8.0 })
+    );
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{value}"));
     let rows = scaling["ranks"].as_array().unwrap();
     assert_eq!(rows.len(), 13);
@@ -58,13 +61,16 @@ fn what_many_machines_would_make_of_it() {
         assert!((number(&row["tokens_per_second"]) * time / tokens - 1.0).abs() < 1e-9, "{row}");
         // The batch of 16 cannot be shared by more.
         assert_eq!(row["batch_of_one"].is_null(), n > 16.0);
-        // Twice a message to each of the others, at the least.
-        assert!(number(&row["exchange"]) * time >= 2.0 * (n - 1.0) * 1e-4, "{row}");
+        // Four messages to each of the others, at the least.
+        assert!(number(&row["exchange"]) * time >= 4.0 * (n - 1.0) * 3e-6, "{row}");
     }
     assert_eq!((number(&rows[0]["efficiency"]), number(&rows[0]["exchange"])), (1.0, 0.0));
     assert!(number(&rows[12]["efficiency"]) < 0.01, "a name is learnt sooner than a message is there");
     let table = place.stdout("bench --scaling --quick --shape tiny");
-    assert!(table.contains("20.0 us, 25.0 Gbit/s (--latency-us, --gbit)"), "{table}");
+    assert!(
+        table.contains("20.0 us, each further message 3.0 us, 25.0 Gbit/s (--latency-us, --gbit)"),
+        "{table}"
+    );
     let (code, error) = place.error("bench --latency-us 5");
     assert!(code == 2 && error.contains("--scaling"), "{error}");
     let (code, error) = place.error("bench --scaling --gbit 0");

@@ -9,13 +9,12 @@ use crate::bench::measure::Effort;
 use anyhow::Result;
 use microgpt::ErrorKind;
 use microgpt::exchange::Alone;
-use microgpt_workers::probe;
-use microgpt_workers::ranks::Ranks;
+use microgpt_workers::ranks::{Ranks, probe};
 use std::process::ExitCode;
 
 /// All ranks do this, each its part.
 pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
-    let ranks = match Ranks::join() {
+    let ranks = match Ranks::join(crate::ranks::tell) {
         // Rank 0 says what is wrong.
         Err(error) if error.kind() == ErrorKind::Peer => return Ok(ExitCode::from(2)),
         joined => joined?,
@@ -76,7 +75,7 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
             None => ranks.follow()?,
         }
         probe::meet();
-        exchange.extend(probe::exchanges(single.trainer.num_params(), 5));
+        exchange.extend(probe::exchanges(&single.trainer, 5)?);
     }
     if !speaks {
         alone.push(f64::NAN);
@@ -102,16 +101,17 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
     })
 }
 
-/// What a message takes: of nothing, and of what one rank sends another in an exchange.
+/// What a message takes, each of many, and what one rank sends another in an exchange.
 fn between(num_params: usize, ranks: usize, effort: &Effort) -> Network {
-    let bytes = 4 * num_params / ranks;
-    let journeys =
-        |bytes: usize| probe::told_by_all(median_or_none(probe::journeys(bytes, 10 * effort.rounds)))[0];
-    let latency = journeys(8);
-    let whole = journeys(bytes.max(1 << 16));
-    Network { latency, bytes_per_second: bytes.max(1 << 16) as f64 / (whole - latency).max(1e-9) }
-}
-
-fn median_or_none(numbers: Vec<f64>) -> f64 {
-    if numbers.is_empty() { 0.0 } else { median(numbers) }
+    const MANY: usize = 65;
+    let journeys = |messages, bytes| {
+        let seconds = probe::journeys(messages, bytes, 20 * effort.rounds);
+        probe::told_by_all(if seconds.is_empty() { 0.0 } else { median(seconds) })[0]
+    };
+    let there_and_back = journeys(1, 8);
+    let gap = (journeys(MANY, 8) - there_and_back).max(0.0) / (MANY - 1) as f64;
+    // Long enough that the latency is little beside it, and back.
+    let bytes = (4 * num_params / ranks).max(1 << 20);
+    let seconds = (journeys(1, bytes) - there_and_back).max(1e-9) / 2.0;
+    Network { latency: there_and_back / 2.0, gap, bytes_per_second: bytes as f64 / seconds }
 }

@@ -26,6 +26,8 @@ const MOST_RANKS: usize = 4096;
 /// Of a message over the Ethernet of a cluster, through the kernel: microseconds.
 const LATENCY_US: f64 = 20.0;
 const GBIT: f64 = 25.0;
+/// Of each further message, which takes calls of the kernel on both sides.
+const GAP_US: f64 = 3.0;
 
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
     #[cfg(feature = "mpi")]
@@ -67,9 +69,10 @@ fn shapes(args: &BenchArgs) -> Result<Vec<&'static Shape>, microgpt::Error> {
 
 /// As asked, or as measured, or that of many clusters.
 fn network(args: &BenchArgs, measured: Option<Network>) -> Network {
-    let usual = Network { latency: LATENCY_US / 1e6, bytes_per_second: GBIT * 1e9 / 8.0 };
-    let Network { latency, bytes_per_second } = measured.unwrap_or(usual);
+    let usual = Network { latency: LATENCY_US / 1e6, gap: GAP_US / 1e6, bytes_per_second: GBIT * 1e9 / 8.0 };
+    let Network { latency, gap, bytes_per_second } = measured.unwrap_or(usual);
     Network {
+        gap,
         latency: args.latency_us.map_or(latency, |us| us / 1e6),
         bytes_per_second: args.gbit.map_or(bytes_per_second, |gbit| gbit * 1e9 / 8.0),
     }

@@ -1,14 +1,17 @@
 //! What a step takes by n ranks, by arithmetic alone.
 //!
-//! Compute: what a rank does for its sequences, and its n-th part of the sum and of the update. Exchange, with a latency a
-//! and b bytes a second, for P parameters of 4 bytes and a batch of B bytes:
+//! Compute: what a rank does for its sequences, and its n-th part of the sum and of the update. Exchange, with a latency a, a
+//! time g that each further message takes, and b bytes a second, for P parameters of 4 bytes and S sequences of B bytes:
 //!
 //! ```text
-//! the order and the batch, from rank 0 to all, as a tree:   (5 a + B / b) ceil(log2 n)
-//! gradients, all to all:                                    (n - 1) a + (n - 1)/n 4 P / b
-//! losses, to all:                                           a ceil(log2 n)
-//! parameters, to all, as a ring:                            (n - 1) a + (n - 1)/n 4 P / b
+//! from rank 0, to each: an order, where all sequences are, its own    a + 2 (n - 1) g + ((n - 1) 4 S + (n - 1)/n S B) / b
+//! gradients, from each to each, in messages of at most 1 MiB          a + m g + (n - 1)/n 4 P / b
+//! losses, to all                                                      a ceil(log2 n)
+//! parameters, from each to each                                       a + (n - 1) g + (n - 1)/n 4 P / b
 //! ```
+
+/// Bytes of a message of gradients, at most.
+const BUCKET: f64 = (1 << 20) as f64;
 
 /// What one rank alone does in a step of its own; times in seconds.
 #[derive(Debug, Clone)]
@@ -17,8 +20,8 @@ pub(crate) struct Work {
     /// Sequences, and their tokens, of a step.
     pub(crate) sequences: usize,
     pub(crate) tokens: f64,
-    /// What there is to send of a batch.
-    pub(crate) batch_bytes: f64,
+    /// What there is to send of a sequence.
+    pub(crate) sequence_bytes: f64,
     /// All of it.
     pub(crate) step: f64,
     /// The optimiser's part, for all parameters.
@@ -30,8 +33,10 @@ pub(crate) struct Work {
 /// What lies between two ranks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network {
-    /// Seconds.
+    /// Seconds that a message takes.
     pub(crate) latency: f64,
+    /// Seconds that each takes of many that are sent at once.
+    pub(crate) gap: f64,
     pub(crate) bytes_per_second: f64,
 }
 
@@ -75,17 +80,23 @@ impl Work {
     }
 
     fn exchange(&self, ranks: usize, whole: f64, network: &Network) -> f64 {
-        let Network { latency, bytes_per_second } = network;
-        let rounds = ranks.next_power_of_two().ilog2() as f64;
-        let batch = (5.0 * latency + whole * self.batch_bytes / bytes_per_second) * rounds;
-        batch + rounds * latency + self.gradients_and_parameters(ranks, network)
+        if ranks == 1 {
+            return 0.0;
+        }
+        let &Network { latency, gap, bytes_per_second } = network;
+        let (n, sequences) = (ranks as f64, whole * self.sequences as f64);
+        let bytes = (n - 1.0) * 4.0 * sequences + (n - 1.0) / n * sequences * self.sequence_bytes;
+        let batch = latency + 2.0 * (n - 1.0) * gap + bytes / bytes_per_second;
+        let losses = latency * f64::from(ranks.next_power_of_two().ilog2());
+        batch + losses + self.gradients_and_parameters(ranks, network)
     }
 
-    /// Of the exchange, the part of [`microgpt_workers`] that grows with the model: all to all, and to all.
+    /// Of the exchange, the part that does not depend on the batch.
     pub(crate) fn gradients_and_parameters(&self, ranks: usize, network: &Network) -> f64 {
-        let n = ranks as f64;
-        2.0 * ((n - 1.0) * network.latency
-            + (n - 1.0) / n * 4.0 * self.num_params as f64 / network.bytes_per_second)
+        let &Network { latency, gap, bytes_per_second } = network;
+        let (n, bytes) = (ranks as f64, 4.0 * self.num_params as f64);
+        let messages = (n - 1.0) * (bytes / n / BUCKET).ceil();
+        2.0 * (latency + (n - 1.0) / n * bytes / bytes_per_second) + (messages + n - 1.0) * gap
     }
 }
 
@@ -97,12 +108,12 @@ mod tests {
         num_params: 1_000_000,
         sequences: 12,
         tokens: 768.0,
-        batch_bytes: 10_000.0,
+        sequence_bytes: 1000.0,
         step: 0.040,
         update: 0.004,
         sum: 0.001,
     };
-    const NETWORK: Network = Network { latency: 1e-4, bytes_per_second: 1e9 };
+    const NETWORK: Network = Network { latency: 1e-4, gap: 1e-5, bytes_per_second: 1e9 };
 
     fn near(found: f64, expected: f64) {
         assert!((found - expected).abs() < 1e-12, "expected {expected}, found {found}");
@@ -117,17 +128,22 @@ mod tests {
 
     #[test]
     fn four_ranks_by_hand() {
-        // 6 ms for gradients and parameters, 12 latencies there and 6 elsewhere, and twice the batch of all.
+        // 6 ms for gradients and parameters of a rank, each in one message for each other; 1 + 1 + 2 + 1 latencies; an order
+        // and a letter for each.
         let step = WORK.weak(4, &NETWORK, 1.0);
         near(step.compute, 0.036 + 0.001 + 0.001);
-        near(step.exchange, 0.006 + 6e-4 + 12e-4 + 8e-5);
+        near(step.exchange, 0.006 + 5e-4 + (3.0 + 3.0 + 6.0) * 1e-5 + (3.0 * 4.0 * 48.0 + 36_000.0) / 1e9);
         near(step.tokens, 4.0 * 768.0);
         // Two processors for four.
         near(WORK.weak(4, &NETWORK, 2.0).compute, 2.0 * step.compute);
         // A quarter of the sequences each; the batch is that of one.
         let step = WORK.strong(4, &NETWORK).unwrap();
         near(step.compute, 0.009 + 0.001 + 0.001);
-        near(step.exchange, 0.006 + 6e-4 + 12e-4 + 2e-5);
+        near(step.exchange, 0.006 + 5e-4 + 12e-5 + (3.0 * 4.0 * 12.0 + 9_000.0) / 1e9);
+        // Two messages for each of three, where one is too short.
+        let large = Work { num_params: 2_000_000, ..WORK };
+        let found = large.gradients_and_parameters(4, &NETWORK);
+        near(found, 2.0 * (1e-4 + 0.006) + (3.0 * 2.0 + 3.0) * 1e-5);
         near(step.tokens, 768.0);
     }
 

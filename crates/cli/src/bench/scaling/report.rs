@@ -26,7 +26,7 @@ pub(super) struct Measured {
     pub(super) network: Network,
     /// All at once, each a training of its own: a step of theirs. No exchange can be faster.
     pub(super) apart: f64,
-    /// The exchange of gradients and parameters by itself.
+    /// The exchange of gradients and parameters by itself, and the sum.
     pub(super) exchange: f64,
     /// A step of all of them.
     pub(super) together: f64,
@@ -91,8 +91,9 @@ impl Table {
         )?;
         writeln!(
             out,
-            "between two ranks: {:.1} us, {:.1} Gbit/s ({}); each rank has processors and a network of its own",
+            "between two ranks: {:.1} us, each further message {:.1} us, {:.1} Gbit/s ({}); each rank has processors and a network of its own",
             1e6 * network.latency,
+            1e6 * network.gap,
             network.bytes_per_second * 8.0 / 1e9,
             if measured.is_some() { "measured, unless given" } else { "--latency-us, --gbit" },
         )?;
@@ -125,7 +126,7 @@ impl Table {
     fn write_held(&self, m: &Measured, out: &mut impl Write) -> io::Result<()> {
         let crowd = m.crowd(self.workers);
         let step = self.work.weak(m.ranks, &m.network, crowd);
-        let exchange = self.work.gradients_and_parameters(m.ranks, &m.network);
+        let exchange = self.work.gradients_and_parameters(m.ranks, &m.network) + self.work.sum;
         writeln!(
             out,
             "\nHeld against {} ranks, {} of them on this host of {} processors ({} rounds, medians)\n\n{:42} {:>9} {:>9}",
@@ -136,7 +137,7 @@ impl Table {
         let times = |seconds: f64| m.ranks as f64 * self.work.step / seconds;
         row("one alone, ms/step", 1e3 * self.work.step, 1e3 * self.work.step)?;
         row("each by itself, all at once, ms/step", 1e3 * crowd * self.work.step, 1e3 * m.apart)?;
-        row("gradients and parameters, ms", 1e3 * exchange, 1e3 * m.exchange)?;
+        row("gradients, their sum, parameters, ms", 1e3 * exchange, 1e3 * m.exchange)?;
         row("all together, ms/step", 1e3 * step.seconds(), 1e3 * m.together)?;
         row("tokens/s of all together, times one's", times(step.seconds()), times(m.together))?;
         row("the same of each by itself", times(crowd * self.work.step), times(m.apart))
@@ -156,7 +157,7 @@ impl Table {
                 })
             })
             .collect();
-        let between = |network: &Network| json!({ "latency_us": 1e6 * network.latency, "gbit": network.bytes_per_second * 8.0 / 1e9 });
+        let between = |network: &Network| json!({ "latency_us": 1e6 * network.latency, "message_us": 1e6 * network.gap, "gbit": network.bytes_per_second * 8.0 / 1e9 });
         let measured = measured.as_ref().map(|m| {
             let model = work.weak(m.ranks, &m.network, m.crowd(*workers));
             json!({

@@ -73,13 +73,12 @@ impl Training {
             f32::add_into(&mut sums, &grads);
             start.elapsed().as_secs_f64()
         }));
-        let batch = &self.batch;
-        let numbers = batch.tokens.len() + batch.positions.len() + batch.targets.len();
         Work {
             num_params: params.len(),
             sequences: config.batch_size,
-            tokens: batch.rows() as f64,
-            batch_bytes: (4 * numbers + 5 * 8 * batch.segments.len()) as f64,
+            tokens: self.batch.rows() as f64,
+            // Tokens and targets.
+            sequence_bytes: (2 * 4 * self.batch.rows()) as f64 / config.batch_size as f64,
             step,
             update,
             sum,

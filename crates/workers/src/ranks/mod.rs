@@ -1,0 +1,235 @@
+//! Workers that are processes, on one machine or on many, and meet by MPI (the Message Passing Interface, version 3).
+//!
+//! `mpirun` starts as many copies of the program as are wanted; each has a rank. Rank 0 is the program that the user sees:
+//! it alone reads settings and data, prints, and writes. The others wait for its orders.
+//!
+//! ```text
+//! rank 0                              rank 1, 2, ...
+//! hire: settings, step, numbers  -->  a trainer in the same place
+//! step: to each its documents    -->  works on its parts
+//! gradients: to each rank those of its range, which it sums in the order of the ranks
+//! each rank updates its range, and gives it to all
+//! gather: what the optimisers remember of their ranges  <--
+//! end                            -->  done
+//! ```
+//!
+//! The sum is that of [`microgpt::exchange`]: so many ranks give the bits of as many parts on one. It costs no more than
+//! MPI's own reduction does when messages are long: each rank sends and gets (n - 1) / n of the gradient, and as much of
+//! the parameters. What the optimiser remembers is written by the rank that updates it alone; of the rest, a rank has
+//! zeros that were never touched, so on systems that give memory when it is first written it takes n times less.
+
+mod orders;
+mod post;
+pub mod probe;
+mod pulse;
+mod seat;
+
+pub use pulse::{VARIABLE, asked_to_end, to_go_on};
+
+use microgpt::batch::Batch;
+use microgpt::engine::Precision;
+use microgpt::train::Trainer;
+use microgpt::{Error, ErrorKind};
+use mpi::Threading;
+use mpi::environment::{Universe, processor_name};
+use mpi::traits::*;
+use orders::{Order, heard, read, say, written};
+use post::{HELLO, by_post, place, world};
+use pulse::Pulse;
+use seat::{Seat, cut};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Numbers that MPI can carry.
+pub trait Carried: Precision + Equivalence {}
+impl Carried for f32 {}
+impl Carried for f64 {}
+
+/// This process as one of several that MPI started. There can be one of it; to go out of scope is to leave for good.
+pub struct Ranks {
+    pulse: Option<Pulse>,
+    _universe: Universe,
+}
+
+/// Is this process one of several?
+static JOINED: AtomicBool = AtomicBool::new(false);
+
+impl Ranks {
+    /// Joins the others, that an MPI launcher (`mpirun`, `srun --mpi=pmix`) has started: [`crate::launched`] tells how many.
+    /// When one of them is lost, a sentence about it is given to `tell`, and the process ends.
+    ///
+    /// # Errors
+    /// A number of ranks that is no power of two, or [`VARIABLE`] is no number.
+    pub fn join(tell: fn(&str)) -> Result<Ranks, Error> {
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
+            .ok_or_else(|| Error::peer("MPI: expected to begin, found it begun"))?;
+        let (rank, size) = place();
+        let timeout = match pulse::timeout() {
+            _ if !size.is_power_of_two() => {
+                Err(Error::config(format!("mpirun -n: expected a power of two, found {size}")))
+            }
+            timeout => timeout,
+        };
+        // All have found the same.
+        let timeout =
+            timeout.map_err(|error| if rank == 0 { error } else { Error::peer("rank 0 says why") })?;
+        JOINED.store(size > 1, Relaxed);
+        let (hosts, first) = neighbours();
+        let may = matches!(threading, Threading::Serialized | Threading::Multiple);
+        let pulse = (may && size > 1).then(|| Pulse::start(hosts, first, tell, timeout));
+        Ok(Ranks { pulse, _universe: universe })
+    }
+
+    /// This one's rank: 0 is the one that speaks.
+    pub fn rank(&self) -> usize {
+        place().0
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> usize {
+        place().1
+    }
+
+    /// Rank 0 lets the others go from [`Ranks::follow`], to which they may come back.
+    pub fn dismiss(&self) {
+        say(Order::End, [0; 6]);
+    }
+
+    /// The life of a rank other than 0: it returns when rank 0 leaves.
+    ///
+    /// # Errors
+    /// Settings that cannot be.
+    pub fn follow(&self) -> Result<(), Error> {
+        let mut next = match heard() {
+            (Order::Hire, words) => Some(words),
+            _ => None,
+        };
+        while let Some(words) = next {
+            next = match words[0] {
+                32 => work::<f32>(words)?,
+                _ => work::<f64>(words)?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Rank 0 sends the others home, whether all went well or not.
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        let (rank, size) = place();
+        if std::thread::panicking() && size > 1 {
+            // The others may be in the middle of a step that will not go on.
+            world().abort(1);
+        }
+        if rank == 0 {
+            say(Order::End, [0; 6]);
+        }
+        if let Some(pulse) = &mut self.pulse {
+            pulse.stop();
+        }
+    }
+}
+
+/// The name of each rank's machine; and the number of rank 0's process, if it is one of this machine.
+fn neighbours() -> (Vec<String>, Option<u32>) {
+    const LONG: usize = 64;
+    let name = processor_name().unwrap_or_default();
+    let mut card = [0_u8; LONG + 4];
+    let short = name.len().min(LONG);
+    card[..short].copy_from_slice(&name.as_bytes()[..short]);
+    card[LONG..].copy_from_slice(&std::process::id().to_le_bytes());
+    let mut cards = vec![0; card.len() * place().1];
+    by_post(|letters| letters.gather(&card, &mut cards));
+    let cards = cards.chunks_exact(card.len());
+    let host = |card: &[u8]| String::from_utf8_lossy(&card[..LONG]).trim_end_matches('\0').to_string();
+    let hosts: Vec<String> = cards.clone().map(host).collect();
+    let pid = cards.clone().next().map(|card| u32::from_le_bytes(std::array::from_fn(|i| card[LONG + i])));
+    let here = |pid: &u32| hosts[place().0] == hosts[0] && Path::new(&format!("/proc/{pid}")).exists();
+    let pid = pid.filter(here);
+    (hosts, pid)
+}
+
+/// Is each step to be shared by ranks?
+pub(crate) fn joined() -> bool {
+    JOINED.load(Relaxed)
+}
+
+/// From now on each step of this trainer (of rank 0) is shared by all ranks.
+///
+/// # Errors
+/// A batch that does not have as many parts.
+pub(crate) fn share<R: Carried>(trainer: &mut Trainer<R>) -> Result<(), Error> {
+    let (parts, size) = (trainer.config.parts(trainer.num_params()), place().1);
+    if !parts.is_multiple_of(size) {
+        return Err(Error::config(format!(
+            "mpirun -n: expected at most as many ranks as a step has parts ({parts}; --micro-batches, --batch-size), found {size}"
+        )));
+    }
+    trainer.gather()?;
+    let (mut text, mut hint) = (written(&trainer.config).into_bytes(), pulse::hint().into_bytes());
+    let numbers = [trainer.model.vocab_size(), text.len(), hint.len(), trainer.steps_done()];
+    let [vocab_size, settings, more, steps_done] = numbers.map(|n| n as u64);
+    let (bits, measured) = (8 * size_of::<R>() as u64, trainer.measures_gradients() as u64);
+    say(Order::Hire, [bits, vocab_size, settings, more, steps_done, measured]);
+    by_post(|letters| {
+        letters.broadcast(&mut text);
+        letters.broadcast(&mut hint);
+    });
+    let ranges: Vec<_> = (0..size).map(|rank| trainer.range(rank, size)).collect();
+    for (i, slice) in trainer.state().into_iter().enumerate() {
+        by_post(|letters| match i {
+            0 => letters.broadcast(slice),
+            // Of what is remembered, a rank needs what it updates.
+            _ => cut(slice, &ranges)
+                .into_iter()
+                .enumerate()
+                .skip(1)
+                .for_each(|(to, slice)| letters.send(to, HELLO, slice)),
+        });
+    }
+    let seat = Seat::new(trainer);
+    trainer.exchange_by(Box::new(seat));
+    Ok(())
+}
+
+/// What a rank other than 0 does for one trainer; returns what is said of the next, if there is one.
+fn work<R: Carried>(words: [usize; 6]) -> Result<Option<[usize; 6]>, Error> {
+    let [_, vocab_size, settings, more, steps_done, measured] = words;
+    let (mut text, mut hint) = (vec![0; settings], vec![0; more]);
+    by_post(|letters| {
+        letters.broadcast(&mut text);
+        letters.broadcast(&mut hint);
+    });
+    to_go_on(&String::from_utf8_lossy(&hint));
+    let mut trainer = Trainer::<R>::at(read(&text)?, vocab_size, steps_done)?;
+    trainer.measure_gradients(measured);
+    let (rank, size) = place();
+    let mine = trainer.range(rank, size);
+    for (i, slice) in trainer.state().into_iter().enumerate() {
+        by_post(|letters| match i {
+            0 => letters.broadcast(slice),
+            _ => letters.receive(0, HELLO, &mut slice[mine.clone()]),
+        });
+    }
+    let seat = Seat::new(&trainer);
+    trainer.exchange_by(Box::new(seat));
+    let parts = trainer.config.parts(trainer.num_params());
+    let mut batch = Batch::default();
+    loop {
+        let done = match heard() {
+            (Order::Step, words) => {
+                orders::receive_parts(&mut batch, words, parts);
+                trainer.step(&batch).map(|_| ())
+            }
+            (Order::Gather, _) => trainer.gather(),
+            (Order::Hire, words) => return Ok(Some(words)),
+            (Order::End, _) => return Ok(None),
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::Peer => return Err(error),
+            // A loss that is no number: rank 0 has found the same, and nothing was updated.
+            _ => {}
+        }
+    }
+}
