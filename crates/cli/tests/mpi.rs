@@ -43,29 +43,58 @@ fn result(folder: &Path, run: &str) -> (Vec<u8>, Vec<u8>, Vec<String>) {
 
 const TINY: &str = "--engine fast --batch-size 16 --micro-batches 4 --steps 40 --samples 3";
 
+/// Ranks, threads of each, and how many gradients are in a message, if it is said: few, and the first are sent while the
+/// last are computed.
+const CREWS: [(usize, &str, Option<&str>); 6] = [
+    (1, "--workers 2", None),
+    (2, "", Some("64")),
+    (2, "--workers 2", None),
+    (4, "", None),
+    (4, "--workers 1", Some("1000")),
+    (4, "--workers 2", Some("64")),
+];
+
 #[test]
-fn so_many_ranks_give_the_bits_of_as_many_parts_on_one() {
+fn ranks_and_threads_give_the_bits_of_as_many_parts_on_one() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    let text: String = (0..4000).map(|i| format!("{} and {}, ", i * i % 977, i % 13)).collect();
+    fs::write(folder.join("text.txt"), text).unwrap();
     for (name, words) in [
-        ("tiny", TINY),
-        ("exact", "--engine scalar --batch-size 4 --micro-batches 4 --steps 15 --samples 1"),
+        ("tiny", "--engine fast --batch-size 16 --steps 40"),
         (
-            "dropout",
-            "--dropout 0.2 --engine fast --batch-size 8 --micro-batches 4 --steps 15 --n-layer 2 --samples 1",
+            "exact",
+            "--engine scalar --batch-size 8 --steps 8 --val-fraction 0.1 --eval-every 3 --eval-size 20",
         ),
-        ("muon", "--preset nanochat-toy --micro-batches 4 --steps 10 --ema 0.9 --eval-every 5 --samples 1"),
+        ("dropout", "--dropout 0.2 --engine fast --batch-size 16 --steps 15 --n-layer 2 --tied true"),
         (
-            "windows",
-            "--data-mode stream --block-size 64 --n-embd 32 --engine fast --batch-size 12 --micro-batches 4 --steps 10 --samples 1 --max-new-tokens 20",
+            "muon",
+            "--preset nanochat-toy --steps 10 --ema 0.9 --val-fraction 0.1 --eval-every 5 --eval-size 50 --batch-size 16",
+        ),
+        (
+            "sgd",
+            "--optimizer sgd --momentum 0 --engine fast --batch-size 16 --steps 10 --grad-clip 0.5 --save-every 3",
+        ),
+        ("gru", "--model gru --engine fast --batch-size 16 --steps 10 --measure-every 2"),
+        (
+            "shakespeare",
+            "--preset shakespeare-char --data text.txt --batch-size 8 --steps 4 --eval-every 2 --eval-size 20 --max-new-tokens 20",
         ),
     ] {
+        let words = format!("{words} --micro-batches 8 --samples 1");
         let alone = train(folder, 0, &format!("{words} --workers 1 --out {name}-0"));
         let wanted = result(folder, &format!("{name}-0"));
-        for ranks in [1, 2, 4] {
-            let found = train(folder, ranks, &format!("{words} --out {name}-{ranks}"));
-            assert!(found.stdout == alone.stdout, "{name}: what {ranks} ranks print");
-            assert!(result(folder, &format!("{name}-{ranks}")) == wanted, "{name}: {ranks} ranks");
+        for (i, (ranks, threads, bucket)) in CREWS.into_iter().enumerate() {
+            let mut command = command(folder, ranks, &format!("{words} {threads} --out {name}-{}", i + 1));
+            command.envs(bucket.map(|bucket| ("MICROGPT_RANK_BUCKET", bucket)));
+            let found = command.output().expect("mpirun");
+            let error = String::from_utf8_lossy(&found.stderr);
+            assert!(found.status.success(), "{name}: {ranks} ranks {threads}: {error}");
+            assert!(found.stdout == alone.stdout, "{name}: what {ranks} ranks {threads} print");
+            assert!(
+                result(folder, &format!("{name}-{}", i + 1)) == wanted,
+                "{name}: {ranks} ranks {threads}"
+            );
         }
     }
 }

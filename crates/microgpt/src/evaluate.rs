@@ -31,12 +31,22 @@ pub fn validation_loss<R: Precision>(
     let size = batch_size.div_ceil(trainer.config.parts(trainer.num_params()));
     let all = corpus.validation_len(eval_size, block_size);
     let (mut sum, mut rows) = (0.0, 0);
+    let mut batches = vec![std::mem::take(batch)];
+    batches.resize_with(trainer.workers(), Batch::default);
     trainer.swap_average()?;
-    for first in (0..all).step_by(size) {
-        corpus.fill_validation(batch, first, size.min(all - first), all, block_size)?;
-        sum += trainer.loss(batch) * batch.rows() as f64;
-        rows += batch.rows();
+    // Each worker takes one; the order of the sum is that of one worker.
+    for firsts in (0..all).step_by(size * batches.len()) {
+        let mut filled = 0;
+        for (first, batch) in (firsts..all).step_by(size).zip(&mut batches) {
+            corpus.fill_validation(batch, first, size.min(all - first), all, block_size)?;
+            filled += 1;
+        }
+        for (loss, batch) in trainer.losses(&batches[..filled])?.into_iter().zip(&batches[..filled]) {
+            sum += loss * batch.rows() as f64;
+            rows += batch.rows();
+        }
     }
+    *batch = batches.swap_remove(0);
     trainer.swap_average()?;
     let loss = sum / rows as f64;
     if !loss.is_finite() {

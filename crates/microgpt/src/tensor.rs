@@ -2,6 +2,7 @@
 
 pub use crate::op::{Id, Index, Label, Op, Order, Shape};
 use crate::{activation::Activation, batch::Batch, cell::Cell, real::Real, real::pow};
+use std::ops::Range;
 use std::panic::Location;
 
 mod attention;
@@ -100,6 +101,15 @@ pub trait Learner<R: Real>: Engine + Send {
     /// # Panics
     /// If the loss is not one number.
     fn backward(&mut self, loss: Id);
+
+    /// The same; what was put aside as number 0 to `aside` is added too, and `ready` is given each parameter's gradient
+    /// once, when that is done: the engine may do it while it computes others.
+    fn backward_while(&mut self, loss: Id, aside: usize, ready: &mut dyn FnMut(Range<usize>, &[R])) {
+        self.backward(loss);
+        (0..aside).for_each(|i| self.add_aside(i));
+        let grads = self.slices().1;
+        ready(0..grads.len(), grads);
+    }
 
     /// The parameters.
     fn params(&self) -> std::cell::Ref<'_, [R]>;

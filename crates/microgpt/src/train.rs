@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::engine::Precision;
 use crate::error::Error;
-use crate::exchange::{Alone, Exchange};
+use crate::exchange::{Alone, Call, Exchange, Ready};
 use crate::layout::Matrix;
 use crate::model::Model;
 use crate::optim::{Optimizer, clip};
@@ -143,9 +143,10 @@ impl<R: Real> Trainer<R> {
         assert!(parts.is_multiple_of(workers), "{parts} parts for {workers} workers");
         let share = parts / workers;
 
-        self.exchange.begin(Some(batch))?;
+        self.exchange.begin(Call::Step(batch))?;
         let mut loss_now = 0.0;
         for i in 0..share {
+            let last = i + 1 == share;
             let part = batch.part(worker * share + i, parts, &mut self.part);
             self.engine.begin(part);
             self.engine.leave_to(mix(self.config.seed, self.steps_done as u64));
@@ -153,9 +154,16 @@ impl<R: Real> Trainer<R> {
             if part.rows() > 0 {
                 let [loss, objective] = self.model.loss(&*self.engine, part).map(|tensor| tensor.id());
                 loss_now = self.engine.number(loss, 0, 0);
+                if last && self.exchange.sends_early() {
+                    let (engine, aside) = (&mut self.engine, aside(i));
+                    let mut work = |ready: &mut Ready<'_, R>| engine.backward_while(objective, aside, ready);
+                    self.exchange.sum_while(&mut work)?;
+                    loss_now = self.joined(i, loss_now);
+                    break;
+                }
                 self.engine.backward(objective);
             }
-            loss_now = self.join(i, i + 1 == share, loss_now);
+            loss_now = self.join(i, last, loss_now);
         }
         let (params, grads) = self.engine.slices();
         let mine = self.exchange.sum(grads, &mut loss_now)?;
@@ -206,17 +214,19 @@ impl<R: Real> Trainer<R> {
 
     /// Sums the parts as a binary tree: what part `i` completes is joined with what waits for it, from small to large;
     /// unless it is the last, the whole then waits for as much again. Returns the loss of the whole.
-    fn join(&mut self, i: usize, last: bool, mut loss: f64) -> f64 {
-        let level = i.trailing_ones() as usize;
-        for earlier in 0..level {
-            self.engine.add_aside(earlier);
-            loss += self.losses[earlier];
-        }
+    fn join(&mut self, i: usize, last: bool, loss: f64) -> f64 {
+        let loss = self.joined(i, loss);
+        (0..aside(i)).for_each(|earlier| self.engine.add_aside(earlier));
         if !last {
-            self.engine.put_aside(level);
-            self.losses[level] = loss;
+            self.engine.put_aside(aside(i));
+            self.losses[aside(i)] = loss;
         }
         loss
+    }
+
+    /// The same of the loss alone.
+    fn joined(&self, i: usize, loss: f64) -> f64 {
+        self.losses[..aside(i)].iter().fold(loss, |loss, earlier| loss + earlier)
     }
 
     /// The loss on a batch, in nats per token; nothing is learnt from it.
@@ -224,6 +234,26 @@ impl<R: Real> Trainer<R> {
         self.engine.begin(batch);
         let loss = self.model.forward(&*self.engine, batch).cross_entropy().id();
         self.engine.number(loss, 0, 0)
+    }
+
+    /// How many batches [`Trainer::losses`] takes at once.
+    pub fn workers(&self) -> usize {
+        self.exchange.place().1
+    }
+
+    /// The same for each of these, of which each worker takes one.
+    ///
+    /// # Errors
+    /// Another worker is gone.
+    ///
+    /// # Panics
+    /// If there are more batches than [workers](Trainer::workers).
+    pub fn losses(&mut self, batches: &[Batch]) -> Result<Vec<f64>, Error> {
+        let (worker, workers) = self.exchange.place();
+        assert!(batches.len() <= workers, "{} batches for {workers} workers", batches.len());
+        self.exchange.begin(Call::Look(batches))?;
+        let mine = batches.get(worker).map_or(0.0, |batch| self.loss(batch));
+        self.exchange.each(&[mine])
     }
 
     /// How many steps have been made.
@@ -257,13 +287,13 @@ impl<R: Real> Trainer<R> {
     /// # Errors
     /// Another worker is gone, and what it remembered with it.
     pub fn gather(&mut self) -> Result<(), Error> {
-        if self.scattered {
-            self.exchange.begin(None)?;
+        if self.scattered && self.optimiser.memory().next().is_some() {
+            self.exchange.begin(Call::Gather)?;
             for (_, slice) in self.optimiser.memory() {
                 self.exchange.collect(slice)?;
             }
-            self.scattered = false;
         }
+        self.scattered = false;
         Ok(())
     }
 
@@ -283,7 +313,9 @@ impl<R: Real> Trainer<R> {
     /// As [`Trainer::gather`].
     pub fn swap_average(&mut self) -> Result<(), Error> {
         if self.config.ema > 0.0 {
-            self.gather()?;
+            // Each worker has the average of what it updates.
+            self.exchange.begin(Call::Swap)?;
+            self.exchange.share(self.optimiser.average())?;
             self.optimiser.swap_average(self.engine.slices().0);
         }
         Ok(())
@@ -303,4 +335,9 @@ impl<R: Real> Trainer<R> {
             memory: self.remembered().into_iter().map(|(name, slice)| (name, slice.to_vec())).collect(),
         }
     }
+}
+
+/// How many sums that were put aside part `i` is to be joined with: of the parts before it, as a binary tree.
+fn aside(i: usize) -> usize {
+    i.trailing_ones() as usize
 }

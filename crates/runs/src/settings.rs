@@ -250,9 +250,9 @@ pub fn read_env(vars: impl IntoIterator<Item = (String, String)>) -> (Vec<Assign
         let Some(name) = place.strip_prefix("MICROGPT_").map(str::to_lowercase) else { continue };
         if name == "preset" || name == "data" || knobs.iter().any(|knob| knob.name == name) {
             assignments.push(Assignment { place, name, value });
-        } else if !["simd", "studio_page", "rank_timeout"].contains(&name.as_str()) {
-            // These are no settings: which instructions the kernels may use, where a page in the making lies, how long a
-            // rank may be silent.
+        } else if !["simd", "studio_page", "rank_timeout", "rank_bucket"].contains(&name.as_str()) {
+            // These are no settings: which instructions the kernels may use, where a page in the making lies, how
+            // ranks deal with each other.
             unknown.push(place);
         }
     }

@@ -21,6 +21,7 @@
 pub mod meeting;
 #[cfg(feature = "mpi")]
 pub mod ranks;
+mod table;
 pub mod threads;
 mod tree;
 
@@ -29,20 +30,28 @@ use microgpt::engine::Precision;
 use microgpt::train::Trainer;
 
 /// How many workers a training is best shared by: as many as there are processors, but not more than there are parts
-/// of a batch, and one where they would wait longer than they work. `wanted` says how many at most; 0 leaves it open.
+/// of a batch, and one where they would wait longer than they work. `wanted` says how many at most; 0 leaves it open. Of a
+/// process that is one of several: how many workers each of them is to have; those on one machine share its processors.
 pub fn choose<R: Precision>(trainer: &Trainer<R>, wanted: usize) -> usize {
     let parts = trainer.config.parts(trainer.num_params());
-    #[cfg(feature = "mpi")]
-    if ranks::joined() {
-        return 1;
-    }
+    let (processes, here) = processes();
+    let share = (parts / processes).max(1);
     if wanted > 0 {
-        return threads::possible(wanted, parts);
+        return threads::possible(wanted, share);
     }
     let rows = trainer.config.batch_size.saturating_mul(trainer.config.block_size);
     let work = rows.saturating_mul(trainer.num_params()) / parts;
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-    if work < WORTH_A_MEETING { 1 } else { threads::possible(processors, parts) }
+    if work < WORTH_A_MEETING { 1 } else { threads::possible(processors / here, share) }
+}
+
+/// How many processes share a training, and how many of them are on this machine.
+fn processes() -> (usize, usize) {
+    #[cfg(feature = "mpi")]
+    if ranks::joined() {
+        return ranks::count();
+    }
+    (1, 1)
 }
 
 /// Rows times parameters of a part that takes some tenths of a millisecond. The three meetings of a step take some
@@ -62,7 +71,8 @@ pub fn launched() -> (usize, usize) {
     names.iter().find_map(|&[rank, size]| Some((number(rank)?, number(size)?))).unwrap_or((0, 1))
 }
 
-/// From now on each step is shared by `workers` threads, of which the caller is one; by one, all is as it was.
+/// From now on each step is shared by `workers` threads, of which the caller is one; by one, all is as it was. Of a
+/// process that is one of several, each has as many.
 ///
 /// The others begin as copies of the trainer. What is changed in it later by hand (a setting, a parameter) they do
 /// not hear of: share again.
@@ -75,11 +85,10 @@ pub fn launched() -> (usize, usize) {
 pub fn share<R: Precision>(trainer: &mut Trainer<R>, workers: usize) -> Result<(), Error> {
     #[cfg(feature = "mpi")]
     if ranks::joined() {
-        // One thread for each rank: `mpirun` starts as many as there are processors.
         let trainer: &mut dyn std::any::Any = trainer;
         return match trainer.downcast_mut::<Trainer<f32>>() {
-            Some(single) => ranks::share(single),
-            None => ranks::share(trainer.downcast_mut::<Trainer<f64>>().expect("f32 or f64")),
+            Some(single) => ranks::share(single, workers),
+            None => ranks::share(trainer.downcast_mut::<Trainer<f64>>().expect("f32 or f64"), workers),
         };
     }
     trainer.gather()?;

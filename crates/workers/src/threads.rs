@@ -10,52 +10,23 @@
 //! shows the range  ---- meeting ---- shows the range
 //! takes the other                    takes the other
 //! ```
+//!
+//! Where the process is one of several, they are a branch of the tree. Then the caller alone deals with the other processes:
+//! it takes what all threads have summed, sums that with the others, and deals out what each thread is to update.
 
-use crate::meeting::{Meeting, Over, held};
-use crate::tree::{CHUNK, tree, tree_of};
+use crate::meeting::{Over, held};
+use crate::table::{Seat, Table, Task};
+use microgpt::Error;
+use microgpt::ErrorKind;
 use microgpt::engine::Precision;
-use microgpt::exchange::{Alone, Exchange};
+use microgpt::exchange::{Alone, Call, Exchange};
 use microgpt::real::Real;
 use microgpt::train::Trainer;
-use microgpt::{Error, ErrorKind, batch::Batch};
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-
-/// What the workers show each other. The meetings say when who may look: no lock is ever waited for.
-struct Table<R> {
-    meeting: Meeting,
-    batch: Mutex<Batch>,
-    /// Is there a step to make? If not, only what the optimisers remember is wanted.
-    step: AtomicBool,
-    /// Each worker's gradients, in as many pieces as there are workers. Its own piece it keeps to itself; there, it shows
-    /// what else stands in its range.
-    pieces: Vec<Vec<RwLock<Vec<R>>>>,
-    losses: Vec<Mutex<f64>>,
-    /// Which numbers each worker sums and updates.
-    ranges: Vec<Range<usize>>,
-    /// Why a worker has gone.
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
-}
-
-impl<R: Real> Table<R> {
-    fn new(ranges: Vec<Range<usize>>) -> Table<R> {
-        let workers = ranges.len();
-        let piece = |i: usize| RwLock::new(vec![R::default(); ranges[i].len()]);
-        Table {
-            meeting: Meeting::new(workers),
-            batch: Mutex::default(),
-            step: AtomicBool::new(true),
-            pieces: (0..workers).map(|_| (0..workers).map(piece).collect()).collect(),
-            losses: (0..workers).map(|_| Mutex::default()).collect(),
-            ranges,
-            panic: Mutex::default(),
-        }
-    }
-}
 
 /// How many of `wanted` workers can share `parts` evenly: a power of two.
 pub fn possible(wanted: usize, parts: usize) -> usize {
@@ -67,18 +38,36 @@ pub fn possible(wanted: usize, parts: usize) -> usize {
 /// # Panics
 /// If the parts of a batch cannot be shared evenly by so many, or the system has no more threads.
 pub fn exchange<R: Precision>(trainer: &Trainer<R>, workers: usize) -> Box<dyn Exchange<R>> {
+    exchange_within(trainer, workers, Box::new(Alone))
+}
+
+/// The same, where `outer` is this process's place among others, who each have as many threads.
+///
+/// # Panics
+/// As [`exchange`].
+pub fn exchange_within<R: Precision>(
+    trainer: &Trainer<R>,
+    workers: usize,
+    outer: Box<dyn Exchange<R>>,
+) -> Box<dyn Exchange<R>> {
+    let (process, processes) = outer.place();
     let parts = trainer.config.parts(trainer.num_params());
-    assert!(workers == possible(workers, parts), "{workers} workers for {parts} parts");
+    assert!(
+        parts.is_multiple_of(processes) && workers == possible(workers, parts / processes),
+        "{processes} times {workers} workers for {parts} parts"
+    );
     if workers == 1 {
-        return Box::new(Alone);
+        return outer;
     }
     let table = Arc::new(Table::new((0..workers).map(|worker| trainer.range(worker, workers)).collect()));
-    let seat = |place| Seat { table: table.clone(), place, spare: Vec::new(), shown: false };
-    let mut host = Host { seat: seat(0), others: Vec::new(), in_step: false };
+    let (first, all) = (process * workers, processes * workers);
+    let own: Vec<_> = (first..first + workers).map(|worker| trainer.range(worker, all)).collect();
+    let member = |place| Member { seat: Seat::new(&table, place), first, all, own: own.clone() };
+    let mut host = Host { member: member(0), outer, others: Vec::new(), in_step: false };
     for place in 1..workers {
-        let (mut twin, seat) = (trainer.twin(), seat(place));
+        let mut twin = trainer.twin();
+        twin.exchange_by(Box::new(member(place)));
         let table = table.clone();
-        twin.exchange_by(Box::new(seat));
         let work = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| follow(twin, &table))) {
                 held(table.panic.lock()).get_or_insert(panic);
@@ -93,13 +82,17 @@ pub fn exchange<R: Precision>(trainer: &Trainer<R>, workers: usize) -> Box<dyn E
 
 /// The life of a worker that is not the caller.
 fn follow<R: Precision>(mut trainer: Trainer<R>, table: &Table<R>) {
-    let mut batch = Batch::default();
+    let mut batches = Vec::new();
     while table.meeting.wait().is_ok() {
-        let done = if table.step.load(Ordering::Relaxed) {
-            batch.clone_from(&*held(table.batch.lock()));
-            trainer.step(&batch).map(|_| ())
-        } else {
-            trainer.gather()
+        let task = *held(table.task.lock());
+        if matches!(task, Task::Step | Task::Look) {
+            batches.clone_from(&*held(table.batches.lock()));
+        }
+        let done = match task {
+            Task::Step => trainer.step(&batches[0]).map(|_| ()),
+            Task::Gather => trainer.gather(),
+            Task::Swap => trainer.swap_average(),
+            Task::Look => trainer.losses(&batches).map(|_| ()),
         };
         match done {
             Err(error) if error.kind() == ErrorKind::Peer => return,
@@ -109,85 +102,72 @@ fn follow<R: Precision>(mut trainer: Trainer<R>, table: &Table<R>) {
     }
 }
 
-/// One worker's place at the table.
-struct Seat<R> {
-    table: Arc<Table<R>>,
-    place: usize,
-    spare: Vec<R>,
-    /// Has it shown something in its own piece that others may still be looking at?
-    shown: bool,
+/// A thread among all: its seat, and what it is in the eyes of the trainer.
+struct Member<R> {
+    seat: Seat<R>,
+    /// The place of this process's first worker, of how many in all processes.
+    first: usize,
+    all: usize,
+    /// Which numbers each worker of this process updates.
+    own: Vec<Range<usize>>,
 }
 
-impl<R: Real> Seat<R> {
-    fn meet_and_sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Over> {
-        let Seat { table, place, spare, .. } = self;
-        let workers = table.ranges.len();
-        for piece in (0..workers).filter(|piece| piece != place) {
-            let theirs = &grads[table.ranges[piece].clone()];
-            held(table.pieces[*place][piece].write()).copy_from_slice(theirs);
-        }
-        *held(table.losses[*place].lock()) = *loss;
-        table.meeting.wait()?;
-        spare.resize(CHUNK * (1 + workers.ilog2() as usize), R::default());
-        let (own, spare) = spare.split_at_mut(CHUNK);
-        let mine = table.ranges[*place].clone();
-        for (i, sums) in grads[mine.clone()].chunks_mut(CHUNK).enumerate() {
-            let here = i * CHUNK..i * CHUNK + sums.len();
-            let own = &mut own[..sums.len()];
-            own.copy_from_slice(sums);
-            let take = |worker: usize, to: &mut [R], add: bool| {
-                let copy = |from: &[R], to: &mut [R]| {
-                    if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
-                };
-                if worker == *place {
-                    copy(own, to);
-                } else {
-                    copy(&held(table.pieces[worker][*place].read())[here.clone()], to);
-                }
-            };
-            tree(0..workers, &take, sums, spare);
-        }
-        *loss = tree_of(0..workers, &|worker| *held(table.losses[worker].lock()));
-        self.shown = false;
-        Ok(mine)
+impl<R: Real> Member<R> {
+    fn alone(&self) -> bool {
+        self.all == self.own.len()
     }
 
-    fn meet_and_share(&mut self, numbers: &mut [R]) -> Result<(), Over> {
-        let Seat { table, place, shown, .. } = self;
-        if std::mem::replace(shown, true) {
-            table.meeting.wait()?;
-        }
-        held(table.pieces[*place][*place].write()).copy_from_slice(&numbers[table.ranges[*place].clone()]);
-        table.meeting.wait()?;
-        for piece in (0..table.ranges.len()).filter(|piece| piece != place) {
-            numbers[table.ranges[piece].clone()].copy_from_slice(&held(table.pieces[piece][piece].read()));
-        }
-        Ok(())
-    }
-}
-
-/// A worker that was called by another: its batch has come with the call.
-impl<R: Real> Exchange<R> for Seat<R> {
     fn place(&self) -> (usize, usize) {
-        (self.place, self.table.pieces.len())
+        (self.first + self.seat.place, self.all)
+    }
+}
+
+/// A worker that was called by another: what is to be done has come with the call.
+impl<R: Real> Exchange<R> for Member<R> {
+    fn place(&self) -> (usize, usize) {
+        self.place()
     }
 
-    fn begin(&mut self, _batch: Option<&Batch>) -> Result<(), Error> {
+    fn begin(&mut self, _call: Call<'_>) -> Result<(), Error> {
         Ok(())
     }
 
     fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error> {
-        self.meet_and_sum(grads, loss).map_err(|Over| gone())
+        let alone = self.alone();
+        let Member { seat, own, .. } = self;
+        let mut sum = || -> Result<Range<usize>, Over> {
+            let here = seat.sum(grads, loss)?;
+            if alone {
+                return Ok(here);
+            }
+            seat.bring_sums(grads)?;
+            seat.deal(grads, loss, own)?;
+            Ok(own[seat.place].clone())
+        };
+        sum().map_err(|Over| gone())
     }
 
     fn share(&mut self, numbers: &mut [R]) -> Result<(), Error> {
-        self.meet_and_share(numbers).map_err(|Over| gone())
+        let done = match self.alone() {
+            true => self.seat.share(numbers),
+            false => self.seat.bring(numbers, &self.own).and_then(|()| self.seat.spread(numbers)),
+        };
+        done.map_err(|Over| gone())
+    }
+
+    fn collect(&mut self, numbers: &mut [R]) -> Result<(), Error> {
+        self.seat.bring(numbers, &self.own).map_err(|Over| gone())
+    }
+
+    fn each(&mut self, mine: &[f64]) -> Result<Vec<f64>, Error> {
+        self.seat.each(mine).map_err(|Over| gone())
     }
 }
 
-/// The caller's place, and the threads that wait for it.
+/// The caller's place, the threads that wait for it, and the other processes.
 struct Host<R: Real> {
-    seat: Seat<R>,
+    member: Member<R>,
+    outer: Box<dyn Exchange<R>>,
     others: Vec<JoinHandle<()>>,
     in_step: bool,
 }
@@ -195,12 +175,13 @@ struct Host<R: Real> {
 impl<R: Real> Host<R> {
     /// Sends the others away, and waits until they have gone. Returns why one went by itself, if it did.
     fn end(&mut self) -> Option<Box<dyn Any + Send>> {
-        self.seat.table.meeting.end();
+        let table = &self.member.seat.table;
+        table.meeting.end();
         for thread in self.others.drain(..) {
             // It has caught its own panic.
             let _ = thread.join();
         }
-        held(self.seat.table.panic.lock()).take()
+        held(table.panic.lock()).take()
     }
 
     /// Another worker has gone in the middle of a step: its panic is the caller's.
@@ -210,35 +191,75 @@ impl<R: Real> Host<R> {
             None => gone(),
         }
     }
+
+    fn sum_with_all(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Result<Range<usize>, Error>, Over> {
+        let alone = self.member.alone();
+        let Member { seat, own, .. } = &mut self.member;
+        let here = seat.sum(grads, loss)?;
+        if alone {
+            return Ok(Ok(here));
+        }
+        seat.bring_sums(grads)?;
+        if let Err(error) = self.outer.sum(grads, loss) {
+            return Ok(Err(error));
+        }
+        seat.deal(grads, loss, own)?;
+        Ok(Ok(own[0].clone()))
+    }
+
+    fn share_with_all(&mut self, numbers: &mut [R]) -> Result<Result<(), Error>, Over> {
+        let Member { seat, own, .. } = &mut self.member;
+        seat.bring(numbers, own)?;
+        if let Err(error) = self.outer.share(numbers) {
+            return Ok(Err(error));
+        }
+        seat.spread(numbers)?;
+        Ok(Ok(()))
+    }
 }
 
 impl<R: Real> Exchange<R> for Host<R> {
     fn place(&self) -> (usize, usize) {
-        self.seat.place()
+        self.member.place()
     }
 
-    fn begin(&mut self, batch: Option<&Batch>) -> Result<(), Error> {
+    fn begin(&mut self, call: Call<'_>) -> Result<(), Error> {
         // The caller has caught a panic of its own: the others are still waiting in the step before.
         if std::mem::replace(&mut self.in_step, true) {
             return Err(self.lost());
         }
-        self.seat.table.step.store(batch.is_some(), Ordering::Relaxed);
-        if let Some(batch) = batch {
-            held(self.seat.table.batch.lock()).clone_from(batch);
-        }
-        self.seat.table.meeting.wait().map_err(|Over| self.lost())
+        self.outer.begin(call)?;
+        self.member.seat.table.call(call);
+        self.member.seat.table.meeting.wait().map_err(|Over| self.lost())
     }
 
     fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error> {
-        let done = self.seat.meet_and_sum(grads, loss);
+        let done = self.sum_with_all(grads, loss);
         self.in_step = loss.is_finite();
-        done.map_err(|Over| self.lost())
+        done.unwrap_or_else(|Over| Err(self.lost()))
     }
 
     fn share(&mut self, numbers: &mut [R]) -> Result<(), Error> {
-        let done = self.seat.meet_and_share(numbers);
+        let done = match self.member.alone() {
+            true => self.member.seat.share(numbers).map(Ok),
+            false => self.share_with_all(numbers),
+        };
         self.in_step = false;
-        done.map_err(|Over| self.lost())
+        done.unwrap_or_else(|Over| Err(self.lost()))
+    }
+
+    fn collect(&mut self, numbers: &mut [R]) -> Result<(), Error> {
+        let done = self.member.seat.bring(numbers, &self.member.own);
+        self.in_step = false;
+        done.map_err(|Over| self.lost())?;
+        self.outer.collect(numbers)
+    }
+
+    fn each(&mut self, mine: &[f64]) -> Result<Vec<f64>, Error> {
+        let done = self.member.seat.each(mine);
+        self.in_step = false;
+        let all = done.map_err(|Over| self.lost())?;
+        self.outer.each(&all)
     }
 }
 

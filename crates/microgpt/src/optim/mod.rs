@@ -197,6 +197,11 @@ impl<R: Real> Optimizer<R> {
         }
     }
 
+    /// The average of the parameters, if the run has one.
+    pub fn average(&mut self) -> &mut [R] {
+        &mut self.average
+    }
+
     /// Changes the parameters for their average, if there is one; and back, the second time.
     pub fn swap_average(&mut self, params: &mut [R]) {
         if !self.average.is_empty() {

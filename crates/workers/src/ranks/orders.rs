@@ -1,7 +1,7 @@
 //! What rank 0 says to the others.
 
 use super::post::{Letters, ORDER, by_post, place};
-use microgpt::batch::Batch;
+use microgpt::batch::{Batch, Segment};
 use microgpt::{Config, Error};
 use mpi::request::scope;
 use std::ops::Range;
@@ -10,34 +10,37 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     End,
-    /// Precision (32 or 64), size of the vocabulary, bytes of the settings and of the hint, steps done, every how many
-    /// steps gradients are measured; then these bytes, and what the trainer holds.
+    /// See [`super::Hire`]; then settings, hint and what the trainer holds.
     Hire,
-    /// Documents, rows that the loss is divided by, rows of this rank; then these.
+    /// How long the letter is that comes next; what is in it: [`write()`].
     Step,
     Gather,
+    Swap,
+    /// As a step; how many batches there are.
+    Look,
 }
 
-const ALL: [Order; 4] = [Order::End, Order::Hire, Order::Step, Order::Gather];
+const ALL: [Order; 6] = [Order::End, Order::Hire, Order::Step, Order::Gather, Order::Swap, Order::Look];
 
 /// What belongs to an order, in so many numbers.
-pub(super) type Words = [u64; 6];
+pub(super) const WORDS: usize = 8;
+pub(super) type Words = [usize; WORDS];
 
-fn line(order: Order, words: Words) -> [u64; 7] {
-    let mut line = [order as u64; 7];
-    line[1..].copy_from_slice(&words);
+fn line(order: Order, words: &[usize]) -> [u64; 1 + WORDS] {
+    let mut line = [order as u64; 1 + WORDS];
+    line[1..].iter_mut().zip(words).for_each(|(to, &from)| *to = from as u64);
     line
 }
 
 /// Rank 0's order, for all others.
-pub(super) fn say(order: Order, words: Words) {
+pub(super) fn say(order: Order, words: &[usize]) {
     let line = line(order, words);
     by_post(|letters| (1..place().1).for_each(|rank| letters.send(rank, ORDER, &line)));
 }
 
 /// What rank 0 says next, however long that takes.
-pub(super) fn heard() -> (Order, [usize; 6]) {
-    let mut line = [0_u64; 7];
+pub(super) fn heard() -> (Order, Words) {
+    let mut line = [0_u64; 1 + WORDS];
     scope(|scope| {
         let mut letters = Letters::new(scope);
         letters.receive(0, ORDER, &mut line);
@@ -62,57 +65,88 @@ pub(super) fn read(text: &[u8]) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// Gives to each rank the tokens of its parts of a batch, and of all documents how long they are: from that it follows
-/// which parts are whose.
-pub(super) fn send_parts(batch: &Batch, parts: usize) {
-    let ranks = place().1;
-    let lengths = batch.segments.iter().map(|segment| segment.len as u32);
-    let letter = |rank: usize| -> Vec<u32> {
-        let rows = rows_of(batch, rank, ranks, parts);
-        let (tokens, targets) = (&batch.tokens[rows.clone()], &batch.targets[rows]);
-        lengths.clone().chain(tokens.iter().copied()).chain(targets.iter().copied()).collect()
-    };
-    let letters: Vec<Vec<u32>> = (1..ranks).map(letter).collect();
-    let documents = batch.segments.len();
-    let line = |letter: &Vec<u32>| {
-        let rows = (letter.len() - documents) / 2;
-        line(Order::Step, [documents, batch.loss_rows, rows, 0, 0, 0].map(|n| n as u64))
-    };
-    let lines: Vec<[u64; 7]> = letters.iter().map(line).collect();
+/// Gives to each rank its letter, with an order to read it and one number more.
+pub(super) fn send(order: Order, number: usize, letter: impl Fn(usize) -> Vec<u32>) {
+    let letters: Vec<Vec<u32>> = (1..place().1).map(letter).collect();
+    let lines: Vec<_> = letters.iter().map(|letter| line(order, &[letter.len(), number])).collect();
     scope(|scope| {
-        scope_of_two(scope, &lines, &letters);
+        let (mut first, mut then) = (Letters::new(scope), Letters::new(scope));
+        for (i, (line, letter)) in lines.iter().zip(&letters).enumerate() {
+            first.send(i + 1, ORDER, line);
+            then.send(i + 1, ORDER, letter);
+        }
+        first.finish(false);
+        then.finish(false);
     });
 }
 
-fn scope_of_two<'a>(scope: &mpi::request::LocalScope<'a>, lines: &'a [[u64; 7]], letters: &'a [Vec<u32>]) {
-    let (mut first, mut second) = (Letters::new(scope), Letters::new(scope));
-    for (i, (line, letter)) in lines.iter().zip(letters).enumerate() {
-        first.send(i + 1, ORDER, line);
-        second.send(i + 1, ORDER, letter);
-    }
-    first.finish(false);
-    second.finish(false);
-}
-
-/// The other end of [`send_parts`]: a batch in which the tokens of others are zeros.
-pub(super) fn receive_parts(batch: &mut Batch, [documents, loss_rows, rows, ..]: [usize; 6], parts: usize) {
-    let (rank, ranks) = place();
-    let mut letter = vec![0_u32; documents + 2 * rows];
+pub(super) fn receive([len, ..]: Words) -> Vec<u32> {
+    let mut letter = vec![0; len];
     by_post(|letters| letters.receive(0, ORDER, &mut letter));
-    let (lengths, numbers) = letter.split_at(documents);
-    batch.clear();
-    for &len in lengths {
-        batch.push_document(&vec![0; len as usize + 1], len as usize);
-    }
-    batch.loss_rows = loss_rows;
-    let here = rows_of(batch, rank, ranks, parts);
-    assert_eq!(here.len(), rows, "rows of a batch");
-    let (tokens, targets) = numbers.split_at(rows);
-    batch.tokens[here.clone()].copy_from_slice(tokens);
-    batch.targets[here].copy_from_slice(targets);
+    letter
 }
 
-fn rows_of(batch: &Batch, rank: usize, ranks: usize, parts: usize) -> Range<usize> {
-    let share = parts / ranks;
-    batch.rows_of(rank * share..(rank + 1) * share, parts)
+/// Adds to a letter: how many documents a batch has, what its loss is divided by, which rows are sent; how long all
+/// documents are, for from that it follows which parts are whose; the tokens and the targets of these rows.
+///
+/// # Panics
+/// If it is no batch to learn from.
+pub(super) fn write(letter: &mut Vec<u32>, batch: &Batch, rows: Range<usize>) {
+    let Batch { tokens, targets, segments, .. } = batch;
+    let whole = |(i, s): (usize, &Segment)| (s.past, s.memory, s.number) == (0, 0, i);
+    assert!(segments.iter().enumerate().all(whole), "a batch of whole documents");
+    letter.extend([segments.len(), batch.loss_rows, rows.start, rows.end].map(|n| n as u32));
+    letter.extend(segments.iter().map(|segment| segment.len as u32));
+    letter.extend_from_slice(&tokens[rows.clone()]);
+    letter.extend_from_slice(&targets[rows]);
+}
+
+/// The other end of [`write()`]: takes a batch from the beginning of a letter. The rows that were not sent are zeros.
+pub(super) fn take(letter: &mut &[u32], batch: &mut Batch) {
+    let mut next = |count: usize| {
+        let (numbers, rest) = letter.split_at(count);
+        *letter = rest;
+        numbers
+    };
+    let head: [u32; 4] = std::array::from_fn(|_| next(1)[0]);
+    let [documents, loss_rows, from, to] = head.map(|n| n as usize);
+    batch.clear();
+    batch.loss_rows = loss_rows;
+    let mut start = 0;
+    for (number, &len) in next(documents).iter().enumerate() {
+        batch.segments.push(Segment { start, len: len as usize, past: 0, memory: 0, number });
+        batch.positions.extend(0..len);
+        start += len as usize;
+    }
+    for numbers in [&mut batch.tokens, &mut batch.targets] {
+        numbers.resize(start, 0);
+        numbers[from..to].copy_from_slice(next(to - from));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_holds_the_rows_of_some_parts_of_each_batch() {
+        let mut whole = Batch::default();
+        for len in [3, 1, 5, 2, 2] {
+            let first = 10 * len as u32;
+            whole.push_document(&(first..=first + len as u32).collect::<Vec<u32>>(), 8);
+        }
+        let (mut letter, mut first, mut second) = (Vec::new(), Batch::default(), Batch::default());
+        let rows = whole.rows_of(2..4, 4);
+        write(&mut letter, &whole, rows);
+        write(&mut letter, &whole, 0..whole.rows());
+        let mut rest = &letter[..];
+        take(&mut rest, &mut first);
+        take(&mut rest, &mut second);
+        assert!(rest.is_empty());
+        assert_eq!(second, whole);
+        let (mut found, mut wanted) = (Batch::default(), Batch::default());
+        for part in 2..4 {
+            assert_eq!(first.part(part, 4, &mut found), whole.part(part, 4, &mut wanted));
+        }
+    }
 }

@@ -5,8 +5,7 @@ use super::orders::{self, Order};
 use super::post::{BUCKET, Letters, NUMBERS, by_post, place};
 use crate::tree::{CHUNK, tree, tree_of};
 use microgpt::Error;
-use microgpt::batch::Batch;
-use microgpt::exchange::Exchange;
+use microgpt::exchange::{Call, Exchange, Ready};
 use microgpt::train::Trainer;
 use mpi::Tag;
 use mpi::request::scope;
@@ -16,8 +15,12 @@ use std::ops::Range;
 pub(super) struct Seat<R> {
     ranges: Vec<Range<usize>>,
     parts: usize,
+    /// Threads of each rank.
+    threads: usize,
     /// Numbers in a message of gradients.
     bucket: usize,
+    /// Are the pieces those of the gradients that are to be summed next?
+    early: bool,
     /// Everybody's gradients in this rank's range. Its own piece it keeps to itself.
     pieces: Vec<R>,
     /// Gradients on their way to the others.
@@ -37,12 +40,14 @@ struct Bucket<'a, R> {
 }
 
 impl<R: Carried> Seat<R> {
-    pub(super) fn new(trainer: &Trainer<R>) -> Seat<R> {
+    pub(super) fn new(trainer: &Trainer<R>, threads: usize, bucket: usize) -> Seat<R> {
         let size = place().1;
         Seat {
             ranges: (0..size).map(|rank| trainer.range(rank, size)).collect(),
             parts: trainer.config.parts(trainer.num_params()),
-            bucket: 1 << 18,
+            threads,
+            bucket,
+            early: false,
             pieces: Vec::new(),
             outbox: Vec::new(),
             spare: Vec::new(),
@@ -55,7 +60,7 @@ impl<R: Carried> Seat<R> {
     }
 
     /// Gives to each rank the gradients of its range, as `work` says that they are ready, and gets those of this one.
-    fn swap_while(&mut self, work: &mut dyn FnMut(&mut dyn FnMut(Range<usize>, &[R]))) {
+    fn swap_while(&mut self, work: &mut dyn FnMut(&mut Ready<'_, R>)) {
         let ((me, size), mine) = (place(), self.mine());
         let Seat { ranges, bucket: most, pieces, outbox, .. } = self;
         let len = ranges.last().map_or(0, |range| range.end);
@@ -110,19 +115,44 @@ impl<R: Carried> Exchange<R> for Seat<R> {
         place()
     }
 
-    fn begin(&mut self, batch: Option<&Batch>) -> Result<(), Error> {
-        if place().0 == 0 {
-            match batch {
-                Some(batch) => orders::send_parts(batch, self.parts),
-                None => orders::say(Order::Gather, [0; 6]),
-            }
+    fn begin(&mut self, call: Call<'_>) -> Result<(), Error> {
+        let ((rank, ranks), parts, threads) = (place(), self.parts, self.threads);
+        match call {
+            _ if rank > 0 => {}
+            Call::Step(batch) => orders::send(Order::Step, 1, |rank| {
+                let (mut letter, share) = (Vec::new(), parts / ranks);
+                let rows = batch.rows_of(rank * share..(rank + 1) * share, parts);
+                orders::write(&mut letter, batch, rows);
+                letter
+            }),
+            Call::Look(batches) => orders::send(Order::Look, batches.len(), |rank| {
+                let mut letter = Vec::new();
+                for batch in batches.iter().skip(rank * threads).take(threads) {
+                    orders::write(&mut letter, batch, 0..batch.rows());
+                }
+                letter
+            }),
+            Call::Gather => orders::say(Order::Gather, &[]),
+            Call::Swap => orders::say(Order::Swap, &[]),
         }
+        Ok(())
+    }
+
+    fn sends_early(&self) -> bool {
+        self.mine().len() > self.bucket
+    }
+
+    fn sum_while(&mut self, work: &mut dyn FnMut(&mut Ready<'_, R>)) -> Result<(), Error> {
+        self.swap_while(work);
+        self.early = true;
         Ok(())
     }
 
     fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error> {
         let (mine, (me, size)) = (self.mine(), place());
-        self.swap_while(&mut |ready| ready(0..grads.len(), grads));
+        if !std::mem::take(&mut self.early) {
+            self.swap_while(&mut |ready| ready(0..grads.len(), grads));
+        }
 
         let Seat { pieces, spare, losses, .. } = self;
         spare.resize(CHUNK * (1 + size.ilog2() as usize), R::default());
@@ -168,6 +198,12 @@ impl<R: Carried> Exchange<R> for Seat<R> {
             _ => letters.send(0, NUMBERS, slices.swap_remove(me)),
         });
         Ok(())
+    }
+
+    fn each(&mut self, mine: &[f64]) -> Result<Vec<f64>, Error> {
+        let mut all = vec![0.0; mine.len() * place().1];
+        by_post(|letters| letters.gather(mine, &mut all));
+        Ok(all)
     }
 }
 

@@ -8,6 +8,11 @@ use microgpt_kernels::{activation, attention, formula, matmul, norm, slices};
 
 impl Tape {
     pub(super) fn backward(&mut self, loss: Id) {
+        self.backward_past(loss, |_, _| ());
+    }
+
+    /// The same; `past` hears of each tensor when it is done, from last to first.
+    pub(super) fn backward_past(&mut self, loss: Id, mut past: impl FnMut(&mut Tape, usize)) {
         let stored = self.get(loss);
         assert_eq!(stored.shape.len(), 1, "backward: expected one number, found {}", stored.shape);
         self.room_for_grads();
@@ -20,6 +25,7 @@ impl Tape {
                 self.hand_on(self.tensors[i]);
                 self.clock.ended(self.tensors[i].op, 1);
             }
+            past(self, i);
         }
     }
 

@@ -19,6 +19,7 @@ mod model;
 mod norms;
 mod places;
 mod primitives;
+mod ready;
 mod recurrent;
 mod sums;
 
@@ -230,6 +231,10 @@ impl Learner<f32> for Fast {
 
     fn backward(&mut self, loss: Id) {
         self.tape.get_mut().backward(loss);
+    }
+
+    fn backward_while(&mut self, loss: Id, aside: usize, ready: &mut dyn FnMut(Range<usize>, &[f32])) {
+        self.tape.get_mut().backward_while(loss, aside, ready);
     }
 
     fn params(&self) -> Ref<'_, [f32]> {
