@@ -112,7 +112,7 @@ train() {
     fi
     local list
     list=$(seq -s, -f '10.77.0.%g' "$ranks")
-    exec "$folder/on" 10.77.0.1 mpirun --allow-run-as-root --host "$list" -n "$ranks" \
+    "$folder/on" 10.77.0.1 mpirun --allow-run-as-root --host "$list" -n "$ranks" \
         --mca plm_rsh_agent "$folder/on" --mca pml ob1 --mca btl tcp,self \
         --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 \
         "$program" train "$@"
@@ -129,13 +129,13 @@ same() {
 settings="--engine fast --batch-size 16 --micro-batches 4 --n-embd 32 --samples 1"
 train 0 $settings --steps 100 --out alone > alone.txt
 start=$SECONDS
-(train $hosts $settings --steps 100 --out hosts) > hosts.txt
+train $hosts $settings --steps 100 --out hosts > hosts.txt
 cmp alone.txt hosts.txt
 same alone hosts
 echo "$hosts hosts: the bits of one process, in $((SECONDS - start)) s"
 
 train 0 $settings --steps 400 --out whole > whole.txt
-(train $hosts $settings --steps 400 --out cut --save-every 10) > cut.txt 2> cut.err &
+(train $hosts $settings --steps 400 --out cut --save-every 10 || exit $?) > cut.txt 2> cut.err &
 job=$!
 for _ in $(seq 600); do
     [ -e runs/cut/checkpoints/latest/state.json ] && break
@@ -152,11 +152,13 @@ if kill -0 $job 2> /dev/null; then
     cat cut.err
     exit 1
 fi
-! wait $job || { echo "the job is done: was it cut off too late?"; exit 1; }
+code=0
+wait $job || code=$?
 job=
+[ $code != 0 ] || { echo "the job is done: was it cut off too late?"; exit 1; }
 [ "$(grep -c '^microgpt: ' cut.err)" = 1 ] || { echo "expected one message, found:"; cat cut.err; exit 1; }
-echo "host $hosts cut off: the job has ended within $((SECONDS - start)) s: $(grep '^microgpt: ' cut.err)"
+echo "host $hosts cut off: the job has ended after $((SECONDS - start)) s: $(grep '^microgpt: ' cut.err)"
 
-(train 2 --resume cut) > resumed.txt
+train 2 --resume cut > resumed.txt
 same whole cut
 echo "gone on with by 2 hosts: the bits of one process"

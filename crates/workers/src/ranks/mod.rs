@@ -19,6 +19,7 @@
 //! the parameters. What the optimiser remembers is written by the rank that updates it alone; of the rest, a rank has
 //! zeros that were never touched, so on systems that give memory when it is first written it takes n times less.
 
+mod launcher;
 mod orders;
 mod post;
 pub mod probe;
@@ -97,7 +98,7 @@ impl Ranks {
 
     /// Rank 0 lets the others go from [`Ranks::follow`], to which they may come back.
     pub fn dismiss(&self) {
-        say(Order::End, [0; 6]);
+        say(Order::End, &[]);
     }
 
     /// The life of a rank other than 0: it returns when rank 0 leaves.

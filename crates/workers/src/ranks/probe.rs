@@ -60,7 +60,7 @@ pub fn journeys(messages: usize, bytes: usize, times: usize) -> Vec<f64> {
 /// # Errors
 /// A rank that is gone.
 pub fn exchanges<R: Carried>(trainer: &Trainer<R>, times: usize) -> Result<Vec<f64>, Error> {
-    let mut seat = Seat::new(trainer);
+    let mut seat = Seat::new(trainer, 1, super::bucket()?);
     let (mut grads, mut params) = (vec![R::default(); trainer.num_params()], trainer.params().to_vec());
     let mut seconds = Vec::new();
     for _ in 0..=times {

@@ -5,21 +5,28 @@
 //!
 //! ```text
 //! from rank 0, to each: an order, where all sequences are, its own    a + 2 (n - 1) g + ((n - 1) 4 S + (n - 1)/n S B) / b
-//! gradients, from each to each, in messages of at most 1 MiB          a + m g + (n - 1)/n 4 P / b
+//! gradients, from each to each, in m messages of at most 256 KiB      a + m g + (n - 1)/n 4 P / b
 //! losses, to all                                                      a ceil(log2 n)
 //! parameters, from each to each                                       a + (n - 1) g + (n - 1)/n 4 P / b
 //! ```
+//!
+//! Where a rank has gradients for more than one message, all but the last of these go while the last part of its sequences is
+//! still on its way back, which takes 2/3 of that part's time: what fits in there costs nothing.
 
 /// Bytes of a message of gradients, at most.
-const BUCKET: f64 = (1 << 20) as f64;
+const BUCKET: f64 = (4 << 16) as f64;
+/// Backward takes twice as long as forward.
+const BACKWARD: f64 = 2.0 / 3.0;
 
 /// What one rank alone does in a step of its own; times in seconds.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     pub(crate) num_params: usize,
-    /// Sequences, and their tokens, of a step.
+    /// Of a step.
     pub(crate) sequences: usize,
     pub(crate) tokens: f64,
+    /// Into how many parts its sequences are cut, which are worked on one after the other.
+    pub(crate) parts: usize,
     /// What there is to send of a sequence.
     pub(crate) sequence_bytes: f64,
     /// All of it.
@@ -75,8 +82,25 @@ impl Work {
     fn of(&self, ranks: usize, share: f64, whole: f64, network: &Network, crowd: f64) -> Step {
         let n = ranks as f64;
         let sum = if ranks > 1 { self.sum } else { 0.0 };
-        let compute = crowd * (share * (self.step - self.update) + self.update / n + sum);
-        Step { compute, exchange: self.exchange(ranks, whole, network), tokens: whole * self.tokens }
+        let work = crowd * share * (self.step - self.update);
+        let compute = work + crowd * (self.update / n + sum);
+        // The parts of all are as many as the sequences are times those of one.
+        let parts = (whole * self.parts as f64 / n).max(1.0);
+        let hidden = self.early(ranks, network).min(BACKWARD * work / parts);
+        let exchange = self.exchange(ranks, whole, network) - hidden;
+        Step { compute, exchange, tokens: whole * self.tokens }
+    }
+
+    /// What it takes to send the gradients that can be sent before the last are there.
+    fn early(&self, ranks: usize, network: &Network) -> f64 {
+        let piece = 4.0 * self.num_params as f64 / ranks as f64;
+        let messages = (piece / BUCKET).ceil();
+        // Of each piece, all messages but one; the last may be shorter, and is the one that is sent first or last.
+        let bytes = (messages - 1.0) * BUCKET;
+        if ranks == 1 || messages < 2.0 {
+            return 0.0;
+        }
+        (ranks as f64 - 1.0) * ((messages - 1.0) * network.gap + bytes / network.bytes_per_second)
     }
 
     fn exchange(&self, ranks: usize, whole: f64, network: &Network) -> f64 {
@@ -108,6 +132,7 @@ mod tests {
         num_params: 1_000_000,
         sequences: 12,
         tokens: 768.0,
+        parts: 4,
         sequence_bytes: 1000.0,
         step: 0.040,
         update: 0.004,

@@ -76,6 +76,7 @@ impl Training {
         Work {
             num_params: params.len(),
             sequences: config.batch_size,
+            parts: config.parts(params.len()),
             tokens: self.batch.rows() as f64,
             // Tokens and targets.
             sequence_bytes: (2 * 4 * self.batch.rows()) as f64 / config.batch_size as f64,
