@@ -166,6 +166,8 @@ fn the_model_of_the_scaling_is_held_against_ranks() {
             "ms_of_exchange",
             "ms_per_step",
             "model_ms_per_step",
+            "times_one",
+            "times_one_each_by_itself",
         ] {
             assert!(number(name) > 0.0, "{name}: {measured}");
         }

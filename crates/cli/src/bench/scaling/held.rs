@@ -7,8 +7,8 @@ use super::{Shape, effort, network, shapes};
 use crate::args::BenchArgs;
 use crate::bench::measure::Effort;
 use anyhow::Result;
-use microgpt::ErrorKind;
 use microgpt::exchange::Alone;
+use microgpt::{Error, ErrorKind};
 use microgpt_workers::ranks::{Ranks, probe};
 use std::process::ExitCode;
 
@@ -20,7 +20,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode> {
         joined => joined?,
     };
     let speaks = ranks.rank() == 0;
-    let shapes = match shapes(args) {
+    let asked = |args: &BenchArgs| match args.workers {
+        1 => shapes(args),
+        found => Err(Error::config(format!("--workers: expected 1, for a rank, found {found}"))),
+    };
+    let shapes = match asked(args) {
         Err(_) if !speaks => {
             ranks.follow()?;
             return Ok(ExitCode::from(2));
@@ -78,9 +82,11 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
         exchange.extend(probe::exchanges(&single.trainer, 5)?);
     }
     if !speaks {
-        alone.push(f64::NAN);
-        together.push(f64::NAN);
+        // The others have not looked at the clock.
+        (alone, together) = (apart.clone(), apart.clone());
     }
+    let times = |seconds: &[f64]| median(alone.iter().zip(seconds).map(|(one, all)| size as f64 * one / all));
+    let (times_apart, times_together) = (times(&apart), times(&together));
     let work = single.work(median(alone), effort);
     let measured = Measured {
         ranks: size,
@@ -91,6 +97,8 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
         apart: median(apart),
         exchange: median(exchange),
         together: median(together),
+        times_apart,
+        times_together,
     };
     Ok(Table {
         shape: shape.name,

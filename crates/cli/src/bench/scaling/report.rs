@@ -30,6 +30,10 @@ pub(super) struct Measured {
     pub(super) exchange: f64,
     /// A step of all of them.
     pub(super) together: f64,
+    /// How many times the tokens a second of one alone those by themselves make, and all together: medians of the rounds'
+    /// own ratios, for the machine may have other things to do in some.
+    pub(super) times_apart: f64,
+    pub(super) times_together: f64,
 }
 
 impl Measured {
@@ -139,8 +143,8 @@ impl Table {
         row("each by itself, all at once, ms/step", 1e3 * crowd * self.work.step, 1e3 * m.apart)?;
         row("gradients, their sum, parameters, ms", 1e3 * exchange, 1e3 * m.exchange)?;
         row("all together, ms/step", 1e3 * step.seconds(), 1e3 * m.together)?;
-        row("tokens/s of all together, times one's", times(step.seconds()), times(m.together))?;
-        row("the same of each by itself", times(crowd * self.work.step), times(m.apart))
+        row("tokens/s of all together, times one's", times(step.seconds()), m.times_together)?;
+        row("the same, each by itself", times(crowd * self.work.step), m.times_apart)
     }
 
     fn to_json(&self) -> Value {
@@ -164,6 +168,7 @@ impl Table {
                 "ranks": m.ranks, "ranks_on_this_host": m.beside, "processors": m.processors, "network": between(&m.network),
                 "ms_per_step_alone": 1e3 * work.step, "ms_per_step_each_by_itself": 1e3 * m.apart,
                 "ms_of_exchange": 1e3 * m.exchange, "ms_per_step": 1e3 * m.together,
+                "times_one": m.times_together, "times_one_each_by_itself": m.times_apart,
                 "model_ms_per_step": 1e3 * model.seconds(),
             })
         });
