@@ -56,15 +56,18 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
     let steps =
         probe::told_by_all(if speaks { single.steps_of_a_round(effort)? as f64 } else { 0.0 })[0] as usize;
 
-    let [mut alone, mut apart, mut together, mut exchange] = [const { Vec::new() }; 4];
+    let [mut alone, mut apart, mut in_step, mut together, mut exchange] = [const { Vec::new() }; 5];
     for _ in 0..effort.rounds {
         probe::meet();
         if speaks {
             alone.push(single.seconds(steps)?);
         }
         probe::meet();
-        let speeds = probe::told_by_all(1.0 / single.seconds(steps)?);
+        let times = single.times(steps)?;
+        let speeds = probe::told_by_all(steps as f64 / times.iter().sum::<f64>());
         apart.push(size as f64 / speeds.iter().sum::<f64>());
+        let longest = times.iter().map(|&time| probe::told_by_all(time).into_iter().fold(0.0, f64::max));
+        in_step.push(longest.sum::<f64>() / steps as f64);
         probe::meet();
         if let Some(Training { trainer, .. }) = &mut shared {
             microgpt_workers::share(trainer, 1)?;
@@ -86,19 +89,19 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
         (alone, together) = (apart.clone(), apart.clone());
     }
     let times = |seconds: &[f64]| median(alone.iter().zip(seconds).map(|(one, all)| size as f64 * one / all));
-    let (times_apart, times_together) = (times(&apart), times(&together));
+    let times = [&apart, &in_step, &together].map(|seconds| times(seconds));
     let work = single.work(median(alone), effort);
     let measured = Measured {
         ranks: size,
         beside: probe::beside(),
-        processors: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        processors: processors(),
         rounds: effort.rounds,
         network: between,
         apart: median(apart),
         exchange: median(exchange),
         together: median(together),
-        times_apart,
-        times_together,
+        in_step: median(in_step),
+        times,
     };
     Ok(Table {
         shape: shape.name,
@@ -107,6 +110,19 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
         network: network(args, Some(between)),
         measured: Some(measured),
     })
+}
+
+/// How many processors the ranks of a host have together: a launcher may give each some of its own.
+fn processors() -> usize {
+    let mine = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let which = status.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap_or_default();
+    // Ranks that have the same say the same number.
+    let number = which.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let mut sets: Vec<f64> = probe::told_by_all(number.into());
+    sets.sort_by(f64::total_cmp);
+    sets.dedup();
+    mine * sets.len()
 }
 
 /// What a message takes, each of many, and what one rank sends another in an exchange.

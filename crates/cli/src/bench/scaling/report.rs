@@ -26,14 +26,15 @@ pub(super) struct Measured {
     pub(super) network: Network,
     /// All at once, each a training of its own: a step of theirs. No exchange can be faster.
     pub(super) apart: f64,
+    /// The same, if in each step all had waited for the one that took longest.
+    pub(super) in_step: f64,
     /// The exchange of gradients and parameters by itself, and the sum.
     pub(super) exchange: f64,
     /// A step of all of them.
     pub(super) together: f64,
-    /// How many times the tokens a second of one alone those by themselves make, and all together: medians of the rounds'
-    /// own ratios, for the machine may have other things to do in some.
-    pub(super) times_apart: f64,
-    pub(super) times_together: f64,
+    /// How many times the tokens a second of one alone they make: by themselves, the same in step, and all together. Medians
+    /// of the rounds' own ratios, for the machine may have other things to do in some.
+    pub(super) times: [f64; 3],
 }
 
 impl Measured {
@@ -133,18 +134,25 @@ impl Table {
         let exchange = self.work.gradients_and_parameters(m.ranks, &m.network) + self.work.sum;
         writeln!(
             out,
-            "\nHeld against {} ranks, {} of them on this host of {} processors ({} rounds, medians)\n\n{:42} {:>9} {:>9}",
-            m.ranks, m.beside, m.processors, m.rounds, "", "model", "measured"
+            "\nHeld against {} ranks, {} of them on this host of {} processors ({} rounds, medians)\n\n{:40} {:>9} {:>9} {:>9}",
+            m.ranks, m.beside, m.processors, m.rounds, "ms/step", "model", "measured", "tokens/s"
         )?;
-        let mut row =
-            |what: &str, model: f64, measured: f64| writeln!(out, "{what:42} {model:>9.2} {measured:>9.2}");
-        let times = |seconds: f64| m.ranks as f64 * self.work.step / seconds;
-        row("one alone, ms/step", 1e3 * self.work.step, 1e3 * self.work.step)?;
-        row("each by itself, all at once, ms/step", 1e3 * crowd * self.work.step, 1e3 * m.apart)?;
-        row("gradients, their sum, parameters, ms", 1e3 * exchange, 1e3 * m.exchange)?;
-        row("all together, ms/step", 1e3 * step.seconds(), 1e3 * m.together)?;
-        row("tokens/s of all together, times one's", times(step.seconds()), m.times_together)?;
-        row("the same, each by itself", times(crowd * self.work.step), m.times_apart)
+        let mut row = |what: &str, model: f64, measured: f64, times: Option<f64>| {
+            let times = times.map(|times| format!(" {times:>9.2}"));
+            writeln!(
+                out,
+                "{what:40} {:>9.2} {:>9.2}{}",
+                1e3 * model,
+                1e3 * measured,
+                times.unwrap_or_default()
+            )
+        };
+        let [apart, in_step, together] = m.times.map(Some);
+        row("one alone", self.work.step, self.work.step, Some(1.0))?;
+        row("each by itself, all at once", crowd * self.work.step, m.apart, apart)?;
+        row("the same, waiting for the slowest", crowd * self.work.step, m.in_step, in_step)?;
+        row("gradients, their sum, parameters", exchange, m.exchange, None)?;
+        row("all together", step.seconds(), m.together, together)
     }
 
     fn to_json(&self) -> Value {
@@ -168,7 +176,8 @@ impl Table {
                 "ranks": m.ranks, "ranks_on_this_host": m.beside, "processors": m.processors, "network": between(&m.network),
                 "ms_per_step_alone": 1e3 * work.step, "ms_per_step_each_by_itself": 1e3 * m.apart,
                 "ms_of_exchange": 1e3 * m.exchange, "ms_per_step": 1e3 * m.together,
-                "times_one": m.times_together, "times_one_each_by_itself": m.times_apart,
+                "ms_per_step_waiting": 1e3 * m.in_step,
+                "times_one_each_by_itself": m.times[0], "times_one_waiting": m.times[1], "times_one": m.times[2],
                 "model_ms_per_step": 1e3 * model.seconds(),
             })
         });

@@ -41,14 +41,19 @@ impl Training {
         Ok(())
     }
 
-    /// Seconds that a step takes, of so many; one before them is not counted.
-    pub(super) fn seconds(&mut self, steps: usize) -> Result<f64> {
+    /// Seconds that each of so many steps takes; one before them is not counted.
+    pub(super) fn times(&mut self, steps: usize) -> Result<Vec<f64>> {
         self.step()?;
-        let start = Instant::now();
-        for _ in 0..steps {
-            self.step()?;
-        }
-        Ok(start.elapsed().as_secs_f64() / steps as f64)
+        let one = |_| {
+            let start = Instant::now();
+            self.step().map(|()| start.elapsed().as_secs_f64())
+        };
+        (0..steps).map(one).collect()
+    }
+
+    /// The mean of these.
+    pub(super) fn seconds(&mut self, steps: usize) -> Result<f64> {
+        Ok(self.times(steps)?.iter().sum::<f64>() / steps as f64)
     }
 
     /// As many steps as a round has room for.
