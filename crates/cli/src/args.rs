@@ -155,7 +155,8 @@ pub(crate) struct TrainArgs {
     /// Stop after step N and save, without samples; --resume goes on
     #[arg(long, alias = "stop_after", value_name = "N", value_parser = at_least_1)]
     pub(crate) stop_after: Option<usize>,
-    /// Threads that share a step, a power of two; 0: as many as it is worth. The results are the same with any
+    /// Threads that share a step (under mpirun, in each rank), a power of two; 0: as many as it is worth. The results are
+    /// the same with any
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) workers: usize,
     /// JSON lines on standard output

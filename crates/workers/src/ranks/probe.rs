@@ -1,11 +1,6 @@
 //! How fast ranks hear each other: for benches. All ranks make the same calls.
 
-use super::Carried;
 use super::post::{Letters, NUMBERS, by_post, place, turn, world};
-use super::seat::Seat;
-use microgpt::Error;
-use microgpt::exchange::Exchange;
-use microgpt::train::Trainer;
 use mpi::request::scope;
 use mpi::traits::*;
 use std::time::Instant;
@@ -53,23 +48,4 @@ pub fn journeys(messages: usize, bytes: usize, times: usize) -> Vec<f64> {
     }
     meet();
     if rank == 0 { seconds.split_off(1) } else { Vec::new() }
-}
-
-/// Seconds that a step's exchange takes by itself, the sum included: each of `times`.
-///
-/// # Errors
-/// A rank that is gone.
-pub fn exchanges<R: Carried>(trainer: &Trainer<R>, times: usize) -> Result<Vec<f64>, Error> {
-    let mut seat = Seat::new(trainer, 1, super::bucket()?);
-    let (mut grads, mut params) = (vec![R::default(); trainer.num_params()], trainer.params().to_vec());
-    let mut seconds = Vec::new();
-    for _ in 0..=times {
-        // All begin together.
-        told_by_all(0.0);
-        let start = Instant::now();
-        seat.sum(&mut grads, &mut 0.0)?;
-        seat.share(&mut params)?;
-        seconds.push(start.elapsed().as_secs_f64());
-    }
-    Ok(seconds.split_off(1))
 }

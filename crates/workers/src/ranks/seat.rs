@@ -42,17 +42,15 @@ struct Bucket<'a, R> {
 impl<R: Carried> Seat<R> {
     pub(super) fn new(trainer: &Trainer<R>, threads: usize, bucket: usize) -> Seat<R> {
         let size = place().1;
-        Seat {
-            ranges: (0..size).map(|rank| trainer.range(rank, size)).collect(),
-            parts: trainer.config.parts(trainer.num_params()),
-            threads,
-            bucket,
-            early: false,
-            pieces: Vec::new(),
-            outbox: Vec::new(),
-            spare: Vec::new(),
-            losses: vec![0.0; size],
-        }
+        let ranges = (0..size).map(|rank| trainer.range(rank, size)).collect();
+        Seat::of(ranges, trainer.config.parts(trainer.num_params()), threads, bucket)
+    }
+
+    /// A seat for numbers that are cut so.
+    pub(super) fn of(ranges: Vec<Range<usize>>, parts: usize, threads: usize, bucket: usize) -> Seat<R> {
+        let (pieces, outbox, spare) = (Vec::new(), Vec::new(), Vec::new());
+        let losses = vec![0.0; ranges.len()];
+        Seat { ranges, parts, threads, bucket, early: false, pieces, outbox, spare, losses }
     }
 
     fn mine(&self) -> Range<usize> {

@@ -9,7 +9,7 @@ use crate::bench::measure::Effort;
 use anyhow::Result;
 use microgpt::exchange::Alone;
 use microgpt::{Error, ErrorKind};
-use microgpt_workers::ranks::{Ranks, probe};
+use microgpt_workers::ranks::{Ranks, probe, trial};
 use std::process::ExitCode;
 
 /// All ranks do this, each its part.
@@ -82,7 +82,7 @@ fn measure(ranks: &Ranks, shape: &'static Shape, args: &BenchArgs, effort: &Effo
             None => ranks.follow()?,
         }
         probe::meet();
-        exchange.extend(probe::exchanges(&single.trainer, 5)?);
+        exchange.extend(trial(single.trainer.num_params(), 5).into_iter().map(|[ours, _]| ours));
     }
     if !speaks {
         // The others have not looked at the clock.
@@ -137,5 +137,10 @@ fn between(num_params: usize, ranks: usize, effort: &Effort) -> Network {
     // Long enough that the latency is little beside it, and back.
     let bytes = (4 * num_params / ranks).max(1 << 20);
     let seconds = (journeys(1, bytes) - there_and_back).max(1e-9) / 2.0;
-    Network { latency: there_and_back / 2.0, gap, bytes_per_second: bytes as f64 / seconds }
+    Network {
+        latency: there_and_back / 2.0,
+        gap,
+        bytes_per_second: bytes as f64 / seconds,
+        machines: probe::beside() < ranks,
+    }
 }

@@ -69,11 +69,18 @@ fn shapes(args: &BenchArgs) -> Result<Vec<&'static Shape>, microgpt::Error> {
 
 /// As asked, or as measured, or that of many clusters.
 fn network(args: &BenchArgs, measured: Option<Network>) -> Network {
-    let usual = Network { latency: LATENCY_US / 1e6, gap: GAP_US / 1e6, bytes_per_second: GBIT * 1e9 / 8.0 };
-    let Network { latency, gap, bytes_per_second } = measured.unwrap_or(usual);
+    let usual = Network {
+        latency: LATENCY_US / 1e6,
+        gap: GAP_US / 1e6,
+        bytes_per_second: GBIT * 1e9 / 8.0,
+        machines: true,
+    };
+    let network = measured.unwrap_or(usual);
     Network {
-        gap,
-        latency: args.latency_us.map_or(latency, |us| us / 1e6),
-        bytes_per_second: args.gbit.map_or(bytes_per_second, |gbit| gbit * 1e9 / 8.0),
+        latency: args.latency_us.map_or(network.latency, |us| us / 1e6),
+        bytes_per_second: args.gbit.map_or(network.bytes_per_second, |gbit| gbit * 1e9 / 8.0),
+        // What the table is about.
+        machines: true,
+        ..network
     }
 }

@@ -5,16 +5,17 @@
 //!
 //! ```text
 //! from rank 0, to each: an order, where all sequences are, its own    a + 2 (n - 1) g + ((n - 1) 4 S + (n - 1)/n S B) / b
-//! gradients, from each to each, in m messages of at most 256 KiB      a + m g + (n - 1)/n 4 P / b
+//! gradients, from each to each, in m messages                         a + m g + (n - 1)/n 4 P / b
 //! losses, to all                                                      a ceil(log2 n)
 //! parameters, from each to each                                       a + (n - 1) g + (n - 1)/n 4 P / b
 //! ```
 //!
-//! Where a rank has gradients for more than one message, all but the last of these go while the last part of its sequences is
-//! still on its way back, which takes 2/3 of that part's time: what fits in there costs nothing.
+//! Between machines, a message of gradients has 1 MiB at most. Where a rank has more of them for another, all but the last
+//! message go while the last part of its sequences is still on its way back, which takes 2/3 of that part's time: what fits in
+//! there costs nothing.
 
-/// Bytes of a message of gradients, at most.
-const BUCKET: f64 = (4 << 16) as f64;
+/// Bytes of a message of gradients between machines, at most.
+const BUCKET: f64 = (4 << 18) as f64;
 /// Backward takes twice as long as forward.
 const BACKWARD: f64 = 2.0 / 3.0;
 
@@ -45,6 +46,15 @@ pub(crate) struct Network {
     /// Seconds that each takes of many that are sent at once.
     pub(crate) gap: f64,
     pub(crate) bytes_per_second: f64,
+    /// Are they on different machines?
+    pub(crate) machines: bool,
+}
+
+impl Network {
+    /// Messages of gradients from one rank to another.
+    fn messages(&self, bytes: f64) -> f64 {
+        if self.machines { (bytes / BUCKET).ceil() } else { 1.0 }
+    }
 }
 
 /// A step of all ranks; times in seconds.
@@ -94,7 +104,7 @@ impl Work {
     /// What it takes to send the gradients that can be sent before the last are there.
     fn early(&self, ranks: usize, network: &Network) -> f64 {
         let piece = 4.0 * self.num_params as f64 / ranks as f64;
-        let messages = (piece / BUCKET).ceil();
+        let messages = network.messages(piece);
         let bytes = (messages - 1.0) * BUCKET;
         if ranks == 1 || messages < 2.0 {
             return 0.0;
@@ -106,7 +116,7 @@ impl Work {
         if ranks == 1 {
             return 0.0;
         }
-        let &Network { latency, gap, bytes_per_second } = network;
+        let &Network { latency, gap, bytes_per_second, .. } = network;
         let (n, sequences) = (ranks as f64, whole * self.sequences as f64);
         let bytes = (n - 1.0) * 4.0 * sequences + (n - 1.0) / n * sequences * self.sequence_bytes;
         let batch = latency + 2.0 * (n - 1.0) * gap + bytes / bytes_per_second;
@@ -116,9 +126,9 @@ impl Work {
 
     /// Of the exchange, the part that does not depend on the batch.
     pub(crate) fn gradients_and_parameters(&self, ranks: usize, network: &Network) -> f64 {
-        let &Network { latency, gap, bytes_per_second } = network;
+        let &Network { latency, gap, bytes_per_second, .. } = network;
         let (n, bytes) = (ranks as f64, 4.0 * self.num_params as f64);
-        let messages = (n - 1.0) * (bytes / n / BUCKET).ceil();
+        let messages = (n - 1.0) * network.messages(bytes / n);
         2.0 * (latency + (n - 1.0) / n * bytes / bytes_per_second) + (messages + n - 1.0) * gap
     }
 }
@@ -128,7 +138,7 @@ mod tests {
     use super::*;
 
     const WORK: Work = Work {
-        num_params: 1_000_000,
+        num_params: 4_000_000,
         sequences: 12,
         tokens: 768.0,
         parts: 4,
@@ -137,7 +147,7 @@ mod tests {
         update: 0.004,
         sum: 0.001,
     };
-    const NETWORK: Network = Network { latency: 1e-4, gap: 1e-5, bytes_per_second: 1e9 };
+    const NETWORK: Network = Network { latency: 1e-4, gap: 1e-5, bytes_per_second: 1e10, machines: true };
 
     fn near(found: f64, expected: f64) {
         assert!((found - expected).abs() < 1e-12, "expected {expected}, found {found}");
@@ -153,25 +163,28 @@ mod tests {
 
     #[test]
     fn four_ranks_by_hand() {
-        // 6 ms for gradients and parameters; 1 + 1 + 2 + 1 latencies; for each other rank an order, a letter, 4 messages of
+        // 2.4 ms for gradients and parameters; 1 + 1 + 2 + 1 latencies; for each other rank an order, a letter, 4 messages of
         // gradients and one of parameters; less what 3 of the 4 take.
         let step = WORK.weak(4, &NETWORK, 1.0);
         near(step.compute, 0.036 + 0.001 + 0.001);
-        let hidden = 3.0 * 3.0 * (1e-5 + 262_144e-9);
-        near(step.exchange, 0.006 + 5e-4 + 3.0 * 7e-5 + (3.0 * 4.0 * 48.0 + 36_000.0) / 1e9 - hidden);
+        let hidden = 3.0 * 3.0 * (1e-5 + 1_048_576e-10);
+        near(step.exchange, 0.0024 + 5e-4 + 3.0 * 7e-5 + (3.0 * 4.0 * 48.0 + 36_000.0) / 1e10 - hidden);
         near(step.tokens, 4.0 * 768.0);
+        // On one machine all goes at once.
+        let here = Network { machines: false, ..NETWORK };
+        near(WORK.weak(4, &here, 1.0).exchange, step.exchange + hidden - 3.0 * 3.0 * 1e-5);
         // Two processors for four.
         near(WORK.weak(4, &NETWORK, 2.0).compute, 2.0 * step.compute);
         // A quarter of the sequences each; the batch is that of one.
         let step = WORK.strong(4, &NETWORK).unwrap();
         near(step.compute, 0.009 + 0.001 + 0.001);
-        near(step.exchange, 0.006 + 5e-4 + 3.0 * 7e-5 + (3.0 * 4.0 * 12.0 + 9_000.0) / 1e9 - hidden);
+        near(step.exchange, 0.0024 + 5e-4 + 3.0 * 7e-5 + (3.0 * 4.0 * 12.0 + 9_000.0) / 1e10 - hidden);
         near(step.tokens, 768.0);
     }
 
     #[test]
     fn only_so_much_is_hidden_as_takes_no_longer_than_the_last_part() {
-        let slow = Network { bytes_per_second: 1e8, ..NETWORK };
+        let slow = Network { bytes_per_second: 1e9, ..NETWORK };
         let all = WORK.exchange(4, 4.0, &slow);
         // Backward of a quarter of 36 ms.
         near(WORK.weak(4, &slow, 1.0).exchange, all - 0.006);
