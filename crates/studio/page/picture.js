@@ -6,7 +6,6 @@ import { block } from './block.js';
 import { largest } from './color.js';
 import { flat } from './api.js';
 import { glyph } from './format.js';
-import { onTheme } from './theme.js';
 
 const STAGES = [
   {
@@ -138,7 +137,6 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
       if (window) one.show(window, last.about);
     }
   };
-  const forget = onTheme(paint);
 
   return {
     node,
@@ -159,7 +157,6 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
     },
     leave() {
       eye.disconnect();
-      forget();
     },
   };
 }

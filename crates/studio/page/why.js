@@ -30,7 +30,7 @@ export function panel(root) {
       asked = '';
       return;
     }
-    const view = state.view === 'ops' && state.batch === '1' ? { step: stepNow(), batch: true } : lookingAt();
+    const view = state.view === 'ops' && state.batch !== '0' ? { step: stepNow(), batch: true } : lookingAt();
     const request = { ...view, place, most: 64 };
     const key = `${entry.run.id} ${JSON.stringify(request)}`;
     if (key === asked) return;

@@ -210,7 +210,7 @@ impl Session {
                 return false;
             }
             let next = desk.training.steps_done() + 1;
-            (state.goal, state.until.clone(), state.history.wants_memory(next))
+            (state.goal.min(state.config.steps), state.until.clone(), state.history.wants_memory(next))
         };
         let done = self.step(&mut desk, goal, until, wants_memory, clock);
         if let Err(error) = done {
