@@ -24,7 +24,9 @@ export function opView() {
       const groups = groupsOf(answer);
       const all = groups.flatMap((group) => group.tables);
       // The same operation at another step: the tables stay, and only their numbers change.
-      const looks = JSON.stringify(groups.map((group) => [group.sign, group.tables.map((t) => [t.title, t.id, t.shape])]));
+      const looks = JSON.stringify(
+        groups.map((group) => [group.sign, group.tables.map((t) => [t.title, t.id, t.shape])]),
+      );
       if (looks !== drawn) {
         drawn = looks;
         figures = all.map(figure);

@@ -1,6 +1,7 @@
 //! A run is begun, or opened from its folder.
 
 use crate::folder::Folder;
+use crate::form::Start;
 use crate::history::{BUDGET, History};
 use crate::message::Fault;
 use crate::pupil::{Pupil, Training};
@@ -23,7 +24,7 @@ use std::sync::Mutex;
 /// What a run is begun with.
 pub struct Plan {
     /// Its settings.
-    pub settings: Settings,
+    pub start: Start,
     /// A text that came with the request.
     pub text: Option<Vec<u8>>,
     /// Its name in addresses.
@@ -39,14 +40,16 @@ pub struct Plan {
 /// # Errors
 /// Settings that cannot be; a text that cannot be learnt; the disk's.
 pub fn begin(plan: Plan) -> Result<Session, Fault> {
-    match plan.settings.config.engine {
+    match plan.start.settings.config.engine {
         EngineKind::Scalar => begin_as::<f64>(plan),
         EngineKind::Fast => begin_as::<f32>(plan),
     }
 }
 
 fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> {
-    let Plan { mut settings, text, id, run, go } = plan;
+    let Plan { start, text, id, run, go } = plan;
+    let holds_back = start.holds_back(text.is_some());
+    let mut settings = start.settings;
     if let (Some(text), Some(run)) = (&text, &run) {
         settings.data = write_text(run, text)?;
     }
@@ -54,6 +57,10 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
         Some(text) => Data::of_text(text.clone()),
         None => settings.read_data()?,
     };
+    // By the rule of `microgpt train --data`.
+    if holds_back && data.is_worth_holding_back(&settings.config) {
+        settings.config.val_fraction = 0.1;
+    }
     let about = match &text {
         Some(_) => "a text given in the studio".to_string(),
         None if settings.config.task != microgpt::task::Task::None => {
