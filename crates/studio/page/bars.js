@@ -13,7 +13,7 @@ export function bars({ onpick, label }) {
     if (rows[i]) return rows[i];
     const parts = {
       sign: el('span.sign'),
-      fill: el('span.fill.moves'),
+      fill: el('span.fill'),
       before: el('span.fill.before'),
       p: el('span.num'),
     };

@@ -116,7 +116,7 @@ function bars(norms) {
         'div.normrow',
         {},
         el('span.mono', {}, n.name),
-        el('span.meter', {}, el('i.moves', { style: { width: `${(100 * Number(n.norm)) / top}%` } })),
+        el('span.meter', {}, el('i', { style: { width: `${(100 * Number(n.norm)) / top}%` } })),
         el('span.num', {}, short(Number(n.norm))),
       ),
     ),

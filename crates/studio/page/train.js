@@ -207,9 +207,9 @@ function tellMatrices(node, measures) {
         'tr',
         {},
         el('td.mono', {}, m.name),
-        el('td', {}, el('span.meter', {}, el('i.moves'))),
+        el('td', {}, el('span.meter', {}, el('i'))),
         el('td.num'),
-        el('td', {}, el('span.meter.ratio', {}, el('i.moves'))),
+        el('td', {}, el('span.meter.ratio', {}, el('i'))),
         el('td.num'),
       ),
     );
