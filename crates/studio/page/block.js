@@ -46,7 +46,11 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
     put(
       body,
       letters,
-      maps.map((map) => map.box),
+      el(
+        'div.maps',
+        {},
+        maps.map((map) => map.box),
+      ),
     );
   };
 

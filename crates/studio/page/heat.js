@@ -109,7 +109,8 @@ export function heat({ name, onpick, onhover }) {
           'Arrow keys read them one by one, Enter asks why.',
       );
       draw();
-      if (data.mark && data.mark[0] < rows && data.mark[1] < cols) place(ring, data.mark);
+      const [r, c] = data.mark ?? [-1, -1];
+      if (r >= 0 && c >= 0 && r < rows && c < cols) place(ring, data.mark);
       else ring.hidden = true;
     },
   };

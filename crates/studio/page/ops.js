@@ -1,8 +1,8 @@
 // Step through: a training step operation by operation, forward, backward, update; back as well as forward; breakpoints.
 
 import { el, put, settled } from './dom.js';
-import { state, go, number } from './state.js';
-import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
+import { go, number } from './state.js';
+import { current, takesBatch, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
 import { latest, post } from './api.js';
 import { opView } from './opview.js';
 import { sourceView } from './source.js';
@@ -34,7 +34,7 @@ function mount(root) {
     {
       id: 'ops-what',
       'aria-label': 'What is computed',
-      onchange: () => go({ batch: what.value === 'text' ? '0' : null, at: 0 }),
+      onchange: () => go({ batch: what.value === 'text' ? '0' : '1', at: 0 }),
     },
     el('option', { value: 'batch' }, "training's documents here"),
     el('option', { value: 'text' }, 'the text below'),
@@ -78,7 +78,7 @@ function mount(root) {
   let timer = 0;
   const ask = latest();
 
-  const view = () => (state.batch === '0' ? lookingAt() : { step: stepNow(), batch: true });
+  const view = () => (takesBatch() ? { step: stepNow(), batch: true } : lookingAt());
   const at = () => Math.max(0, Math.min(total - 1, number('at', 0)));
   const move = (to) => go({ at: Math.max(0, Math.min(total - 1, to)) });
   const by = (n) => move(at() + n);
@@ -113,7 +113,7 @@ function mount(root) {
   async function load() {
     const entry = current();
     if (!entry) return put(problem, noRun());
-    what.value = state.batch === '0' ? 'text' : 'batch';
+    what.value = takesBatch() ? 'batch' : 'text';
     try {
       const body = view();
       if (keyNow() !== listed && (total === 0 || listed.split(' ')[0] !== entry.run.id)) {

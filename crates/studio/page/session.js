@@ -214,6 +214,16 @@ export function editsNow() {
   }
 }
 
+// Rows times parameters that the definition computes in a second or two.
+const SOON = 5e8;
+
+// Is Step through about what training takes at this step? If nothing is said, where that is computed soon.
+export function takesBatch() {
+  if (state.batch !== undefined) return state.batch !== '0';
+  const run = current()?.run;
+  return !run || Number(run.settings.batch_size) * Number(run.settings.block_size) * run.parameters < SOON;
+}
+
 // Where one looks, as requests want it.
 export function lookingAt({ edits = true, text = textNow(), step = stepNow() } = {}) {
   const view = { step, text };
