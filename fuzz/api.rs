@@ -30,7 +30,8 @@ impl World {
         let root = tempfile::tempdir().expect("a folder");
         let studio = Studio::by_hand(Shelf::new(root.path().join("runs")));
         let settings = json!({"steps": "6", "n_layer": "2", "n_embd": "8", "batch_size": "2"});
-        let body = json!({"name": "mine", "settings": settings, "save": false, "go": false});
+        let data = json!({"from": "text", "text": "emma\nolivia\nava\nisabella\nsophia\nmia\namelia\n"});
+        let body = json!({"name": "mine", "settings": settings, "data": data, "save": false, "go": false});
         assert_eq!(studio.handle(&Request::post("/api/v1/runs", &body)).status, 201);
         let train = json!({"do": "step", "steps": 4});
         studio.handle(&Request::post("/api/v1/runs/mine/train", &train));
