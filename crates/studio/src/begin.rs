@@ -11,6 +11,7 @@ use crate::view::Looks;
 use crate::weights::Kept;
 use microgpt::corpus::Corpus;
 use microgpt::engine::Precision;
+use microgpt::layout::Layout;
 use microgpt::model::Model;
 use microgpt::real::EngineKind;
 use microgpt::rng::Rng;
@@ -34,6 +35,9 @@ pub struct Plan {
     /// Is it trained at once?
     pub go: bool,
 }
+
+/// Who asks for more asks for memory that no machine has, and would end the trainings of all others.
+const MOST_PARAMETERS: usize = 1 << 31;
 
 /// Begins a run.
 ///
@@ -76,6 +80,11 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
             Some(_) => Error::text(error.to_string().replace(&Source::Names.to_string(), "the text")),
             None => error,
         })?;
+    let parameters = Layout::new(&settings.config, corpus.tokenizer.vocab_size()).len();
+    if parameters > MOST_PARAMETERS {
+        let found = format!("expected a model of at most {MOST_PARAMETERS} parameters, found {parameters}");
+        return Err(Fault::wrong(found));
+    }
     let mut pupil = Pupil::<R>::new(settings.config.clone(), corpus.clone(), rng)?;
     let mut folder = None;
     if let Some(run) = run {
