@@ -8,6 +8,7 @@ import { exported } from './api.js';
 import { dock, playOrPause, stepBy } from './dock.js';
 import { panel } from './why.js';
 import { help } from './help.js';
+import { emptiness } from './empty.js';
 import { theme, onTheme } from './theme.js';
 import { view as train } from './train.js';
 import { view as inside } from './inside.js';
@@ -120,6 +121,7 @@ function mount() {
 }
 
 const paintTop = top();
+const empty = emptiness(document.getElementById('empty'));
 const time = dock(document.getElementById('dock'));
 const why = panel(document.getElementById('why'));
 
@@ -132,6 +134,7 @@ const update = () => {
   pending = { changed: new Set(), news: new Set() };
   if (mount()) now.changed.add('view');
   attend();
+  empty.update();
   paintTop();
   time.update(now);
   why.update(now);
