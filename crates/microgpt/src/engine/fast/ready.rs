@@ -41,7 +41,7 @@ impl Tape {
         done.sort_unstable_by_key(|range| range.start);
         let len = self.params.len();
         let mut from = 0;
-        for range in done.into_iter().chain([len..len]) {
+        for range in done.into_iter().chain(std::iter::once(len..len)) {
             if from < range.start {
                 self.join(from..range.start, aside, ready);
             }
