@@ -1,8 +1,10 @@
 //! What may stand on the command line. The flags of the settings are made from the list of knobs, not written here.
 
+mod bench;
 mod sweeps;
 mod texts;
 
+pub(crate) use bench::BenchArgs;
 pub(crate) use sweeps::{CompareArgs, ReportArgs, SpeedrunArgs, SweepArgs};
 pub(crate) use texts::{DataArgs, TokenizeArgs};
 
@@ -269,25 +271,6 @@ pub(crate) struct ProveArgs {
     #[arg(long, conflicts_with = "plant")]
     pub(crate) all: bool,
     /// JSON lines on standard output
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
-    /// Which models: tiny, tiny-16, shakespeare-char, bigger; all without it
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) shape: Vec<String>,
-    /// Which engines: scalar, fast; without it both, but scalar at the small shapes only
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) engine: Vec<String>,
-    /// Threads that share a step, where it has parts to share
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_1)]
-    pub(crate) workers: usize,
-    /// Only to see that it works: the figures mean little
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// One JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -63,25 +63,30 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let done = ranks::together(|| match cli.command {
+    let work = || match &cli.command {
         None => train::run(&TrainArgs::default()),
-        Some(Command::Train(args)) => train::run(&args),
-        Some(Command::Generate(args)) => generate::run(&args),
-        Some(Command::Eval(args)) => eval::run(&args),
-        Some(Command::Prove(args)) => prove::run(&args),
-        Some(Command::Bench(args)) => bench::run(&args),
-        Some(Command::Sweep(args)) => sweep::run(&args),
-        Some(Command::Compare(args)) => compare::run(&args),
-        Some(Command::Report(args)) => report::run(&args),
-        Some(Command::Speedrun(args)) => speedrun::run(&args, started),
-        Some(Command::Data(args)) => data::run(&args),
-        Some(Command::Tokenize(args)) => tokenize::run(&args),
-        Some(Command::Runs(args)) => runs::run(&args),
-        Some(Command::Studio(args)) => studio::run(&args),
-        Some(Command::Export(args)) => studio::export(&args),
+        Some(Command::Train(args)) => train::run(args),
+        Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Eval(args)) => eval::run(args),
+        Some(Command::Prove(args)) => prove::run(args),
+        Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Sweep(args)) => sweep::run(args),
+        Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Report(args)) => report::run(args),
+        Some(Command::Speedrun(args)) => speedrun::run(args, started),
+        Some(Command::Data(args)) => data::run(args),
+        Some(Command::Tokenize(args)) => tokenize::run(args),
+        Some(Command::Runs(args)) => runs::run(args),
+        Some(Command::Studio(args)) => studio::run(args),
+        Some(Command::Export(args)) => studio::export(args),
         Some(Command::List) => list::run(),
-        Some(Command::Formula(args)) => formula::run(&args),
-    });
+        Some(Command::Formula(args)) => formula::run(args),
+    };
+    let done = match &cli.command {
+        // Here all ranks do the same.
+        Some(Command::Bench(args)) if args.scaling => bench::scaling::run(args),
+        _ => ranks::together(work),
+    };
     done.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {
             // Whoever read our output has had enough (`microgpt | head`).

@@ -26,7 +26,7 @@ pub(crate) fn together(work: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCo
 
 /// What is said of ranks that are lost: the last words, whatever is on the screen.
 #[cfg(feature = "mpi")]
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     crate::watch::restore();
     crate::notice(text);
 }

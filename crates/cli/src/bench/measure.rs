@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 
 /// How long to measure.
 pub(crate) struct Effort {
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Of one round; a step that is longer makes a round.
-    round: Duration,
+    pub(crate) round: Duration,
     /// Rounds of steps that are longer than a round.
     long_rounds: usize,
 }
@@ -117,10 +117,7 @@ pub(crate) fn measure<R: Precision>(
     let settings = shape.settings()?;
     let config = settings.config;
     let mut rng = Rng::new(config.seed);
-    let mut corpus = match config.data_mode {
-        DataMode::Lines => Source::Names.read()?.corpus(&config, None, &mut rng)?,
-        DataMode::Stream => Corpus::read(synthetic_text().into(), &config, None, &mut rng)?,
-    };
+    let mut corpus = corpus_of(&config, &mut rng)?;
     let vocab_size = corpus.tokenizer.vocab_size();
     let mut trainer = Trainer::<R>::new(config.clone(), vocab_size, &mut rng)?;
     let workers = microgpt_workers::choose(&trainer, workers);
@@ -187,6 +184,14 @@ pub(crate) fn measure<R: Precision>(
         decoded_per_second: decoded.unwrap_or_default(),
         decoded_at_once_per_second: at_once,
         config,
+    })
+}
+
+/// Names, or for a stream a text by chance.
+pub(crate) fn corpus_of(config: &Config, rng: &mut Rng) -> AnyResult<Corpus> {
+    Ok(match config.data_mode {
+        DataMode::Lines => Source::Names.read()?.corpus(config, None, rng)?,
+        DataMode::Stream => Corpus::read(synthetic_text().into(), config, None, rng)?,
     })
 }
 

@@ -3,9 +3,11 @@
 //! - [`shapes`]: the models that are measured, and their arithmetic
 //! - [`measure`]: the clock
 //! - [`report`]: a table, or JSON
+//! - [`scaling`]: what many machines would make of it
 
 mod measure;
 mod report;
+pub(crate) mod scaling;
 mod shapes;
 
 use crate::args::BenchArgs;

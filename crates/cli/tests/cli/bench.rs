@@ -39,3 +39,40 @@ fn quick_figures_are_whole_and_make_sense() {
     let expected = "--shape: expected one of tiny, tiny-16, shakespeare-char, bigger, found \"huge\"";
     assert_eq!((code, error.as_str()), (2, expected));
 }
+
+#[test]
+fn what_many_machines_would_make_of_it() {
+    let place = Place::new();
+    let json = place.stdout("bench --scaling --quick --json --shape tiny-16 --latency-us 100 --gbit 8");
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let scaling = &report["scaling"][0];
+    assert_eq!(
+        scaling["network"],
+        serde_json::json!({ "latency_us": 100.0, "message_us": 3.0, "gbit": 8.0 })
+    );
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{value}"));
+    let rows = scaling["ranks"].as_array().unwrap();
+    assert_eq!(rows.len(), 13);
+    for (power, row) in rows.iter().enumerate() {
+        let n = f64::from(1 << power);
+        assert_eq!(number(&row["ranks"]), n);
+        let tokens = n * number(&scaling["tokens_per_rank"]);
+        let time = number(&row["ms_per_step"]) / 1e3;
+        assert!((number(&row["tokens_per_second"]) * time / tokens - 1.0).abs() < 1e-9, "{row}");
+        // The batch of 16 cannot be shared by more.
+        assert_eq!(row["batch_of_one"].is_null(), n > 16.0);
+        // Four messages to each of the others, at the least.
+        assert!(number(&row["exchange"]) * time >= 4.0 * (n - 1.0) * 3e-6, "{row}");
+    }
+    assert!((number(&rows[0]["efficiency"]) - 1.0).abs() < 1e-9 && number(&rows[0]["exchange"]) == 0.0);
+    assert!(number(&rows[12]["efficiency"]) < 0.01, "a name is learnt sooner than a message is there");
+    let table = place.stdout("bench --scaling --quick --shape tiny");
+    assert!(
+        table.contains("20.0 us, each further message 3.0 us, 25.0 Gbit/s (--latency-us, --gbit)"),
+        "{table}"
+    );
+    let (code, error) = place.error("bench --latency-us 5");
+    assert!(code == 2 && error.contains("--scaling"), "{error}");
+    let (code, error) = place.error("bench --scaling --gbit 0");
+    assert!(code == 2 && error.contains("expected a number of more than 0"), "{error}");
+}

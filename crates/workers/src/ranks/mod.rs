@@ -20,8 +20,10 @@
 //! zeros that were never touched, so on systems that give memory when it is first written it takes n times less.
 
 mod hire;
+mod launcher;
 mod orders;
 mod post;
+pub mod probe;
 mod pulse;
 mod seat;
 mod trial;
@@ -101,6 +103,11 @@ impl Ranks {
     /// How many there are.
     pub fn size(&self) -> usize {
         place().1
+    }
+
+    /// Rank 0 lets the others go from [`Ranks::follow`], to which they may come back.
+    pub fn dismiss(&self) {
+        say(Order::End, &[]);
     }
 
     /// The life of a rank other than 0: it returns when rank 0 leaves.

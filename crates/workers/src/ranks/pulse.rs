@@ -6,6 +6,7 @@
 //! `MICROGPT_RANK_TIMEOUT` seconds (20), that one is gone: rank 0 says so, and how to go on, and ends. The launcher
 //! ends the rest; where it cannot, they end by themselves some seconds later.
 
+use super::launcher;
 use super::post::{Letters, PULSE, WAITS, place, turn, world};
 use crate::meeting::held;
 use mpi::request::scope;
@@ -84,14 +85,16 @@ struct Listener {
     told: bool,
     /// When this process was asked to end, and how often it had waited for others.
     asked: Option<(Instant, u64)>,
+    /// Is a machine gone, and not only a process?
+    lost: bool,
 }
 
 impl Pulse {
     pub(super) fn start(hosts: Vec<String>, first: Option<u32>, tell: fn(&str), timeout: Duration) -> Pulse {
         let (stop, stopped) = mpsc::channel();
         let (beat, silent) = (BEAT.min(timeout / BEATS), vec![Duration::ZERO; place().1]);
-        let (gone_home, told, asked) = (0, false, None);
-        let listener = Listener { hosts, first, tell, timeout, beat, silent, gone_home, told, asked };
+        let (gone_home, told, asked, lost) = (0, false, None, false);
+        let listener = Listener { hosts, first, tell, timeout, beat, silent, gone_home, told, asked, lost };
         let thread = std::thread::Builder::new().name("pulse".into());
         let thread = thread.spawn(move || listener.run(&stopped)).expect("a thread");
         Pulse { stop, thread: Some(thread) }
@@ -163,6 +166,7 @@ impl Listener {
             let gone: Vec<usize> =
                 watched.filter(|&other| self.silent[other] + 2 * self.beat > timeout).collect();
             let seconds = timeout.as_secs_f64();
+            self.lost = rank == 0 && gone.iter().any(|&other| self.hosts[other] != self.hosts[0]);
             self.end(&format!("{} not been heard of for {seconds} s{}", self.named(&gone), Listener::hint()));
         }
         if ASKED.load(Relaxed) {
@@ -208,6 +212,9 @@ impl Listener {
 
     fn end(&self, what: &str) -> ! {
         (self.tell)(what);
+        if self.lost {
+            launcher::end();
+        }
         // What is registered to be done at the end is MPI's, and may wait for those that are gone.
         std::thread::spawn(|| {
             std::thread::sleep(Duration::from_secs(2));
