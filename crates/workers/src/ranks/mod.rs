@@ -40,7 +40,7 @@ use mpi::Threading;
 use mpi::environment::{Universe, processor_name};
 use mpi::traits::*;
 use orders::{Order, heard, say};
-use post::{by_post, place, world};
+use post::{SPINS, by_post, place, world};
 use pulse::Pulse;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -89,6 +89,8 @@ impl Ranks {
         let local = world().split_shared(rank as i32).size() as usize;
         LOCAL.store(local, Relaxed);
         SPREAD.store(local < size, Relaxed);
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+        SPINS.store(local <= processors, Relaxed);
         let may = matches!(threading, Threading::Serialized | Threading::Multiple);
         let pulse =
             (may && size > 1).then(|| Pulse::start(neighbours.hosts, neighbours.first, tell, timeout));

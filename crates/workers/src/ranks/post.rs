@@ -6,7 +6,7 @@ use mpi::Tag;
 use mpi::request::{LocalScope, Request, scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -97,10 +97,15 @@ impl<'a, 'b, T: Equivalence> Letters<'a, 'b, T> {
     pub(super) fn finish(mut self, idle: bool) {
         let begun = Instant::now();
         WAITS.fetch_add(1, Relaxed);
+        let spins = SPINS.load(Relaxed);
         while !self.nudge() {
-            match idle && begun.elapsed() > SOON {
-                true => std::thread::sleep(SOON / 10),
-                false => std::thread::yield_now(),
+            let waited = begun.elapsed();
+            if idle && waited > SOON {
+                std::thread::sleep(SOON / 10);
+            } else if spins && waited < SOON {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
             }
         }
         WAITS.fetch_add(1, Relaxed);
@@ -109,6 +114,9 @@ impl<'a, 'b, T: Equivalence> Letters<'a, 'b, T> {
 
 /// How often this rank has begun and ended to wait for others: while it waits, an odd number.
 pub(super) static WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// Has each rank of this machine a processor? Who gives way to others on a busy machine is late for what comes soon.
+pub(super) static SPINS: AtomicBool = AtomicBool::new(false);
 
 /// What takes longer is not worth looking for all the time.
 const SOON: Duration = Duration::from_millis(2);
