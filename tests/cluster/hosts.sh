@@ -34,6 +34,7 @@ clean_up() {
         # Whatever still runs in there, such as the daemon of a host that is cut off.
         ip netns pids $id-$i 2> /dev/null | xargs -r kill -9 2> /dev/null || true
         ip netns del $id-$i 2> /dev/null || true
+        ip link del $id-$i 2> /dev/null || true
     done
     [ -z "$switch" ] || kill "$switch" 2> /dev/null || true
     ip link del $id-br 2> /dev/null || true
@@ -56,6 +57,7 @@ by_the_kernel() {
 
 # The same by a process, where the kernel does not know how.
 by_a_process() {
+    command -v python3 > /dev/null || skip "no netem, and no python3"
     local devices=()
     for i in $(seq $hosts); do
         ip link del $id-$i 2> /dev/null || true
@@ -90,6 +92,10 @@ for i in $(seq $hosts); do
     ip -n $id-$i link set eth0 up
     mkdir "$folder/tmp-$i"
 done
+# Nobody listens there: to be refused is to be heard.
+heard=0
+ip netns exec $id-2 timeout 5 bash -c ': < /dev/tcp/10.77.0.1/9' 2> /dev/null || heard=$?
+[ $heard != 124 ] || skip "the hosts do not hear each other (a firewall?)"
 
 # A command on a host: its network, its name, its temporary files.
 cat > "$folder/on" << END
