@@ -165,6 +165,21 @@ job=
 [ "$(grep -c '^microgpt: ' cut.err)" = 1 ] || { echo "expected one message, found:"; cat cut.err; exit 1; }
 echo "host $hosts cut off: the job has ended after $((SECONDS - start)) s: $(grep '^microgpt: ' cut.err)"
 
+# The ranks on the other hosts, and on the one that nobody hears, end by themselves. (That one's daemon is Open MPI's.)
+ranks() {
+    for i in $(seq $hosts); do
+        ip netns pids $id-$i
+    done | while read -r pid; do
+        [ "$(cat "/proc/$pid/comm" 2> /dev/null)" != "$(basename "$program")" ] || echo "$pid"
+    done
+}
+start=$SECONDS
+while [ -n "$(ranks)" ]; do
+    [ $((SECONDS - start)) -le $patience ] || { echo "still there $patience s later:" && ps -o pid,args -p $(ranks); exit 1; }
+    sleep 0.2
+done
+echo "no rank is left anywhere, $((SECONDS - start)) s later"
+
 train 2 --resume cut > resumed.txt
 same whole cut
 echo "gone on with by 2 hosts: the bits of one process"
