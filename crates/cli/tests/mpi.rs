@@ -113,6 +113,12 @@ fn what_cannot_be_is_told_once() {
         assert!(!output.status.success(), "{words}");
         assert_eq!(error.matches(expected).count(), 1, "{words}: {error}");
     }
+    for name in ["MICROGPT_RANK_TIMEOUT", "MICROGPT_RANK_BUCKET"] {
+        let mut command = command(folder.path(), 2, &format!("{TINY} --no-save"));
+        let output = command.env(name, "soon").output().expect("mpirun");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(error.matches(&format!("microgpt: {name}: expected ")).count(), 1, "{name}: {error}");
+    }
 }
 
 /// Of each number of ranks, each rank once: the job ends, and goes on with another number of ranks to the same bits.
@@ -136,13 +142,16 @@ fn a_rank_that_is_killed_ends_the_job_and_nothing_is_lost() {
             assert!(started.elapsed() < Duration::from_secs(60), "{name}: no checkpoint");
             std::thread::sleep(Duration::from_millis(3));
         }
-        kill(job.id(), victim);
+        signal("-9", job.id(), victim);
         let killed = Instant::now();
         while job.try_wait().unwrap().is_none() {
             assert!(killed.elapsed() < Duration::from_secs(30), "{name}: the job goes on");
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(!job.wait().unwrap().success(), "{name}: was it killed before it was done?");
+        let output = job.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{name}: was it killed before it was done?");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.matches(&format!("train --resume {name}")).count() <= 1, "{name}: {error}");
         train(folder, again, &format!("--resume {name}"));
         let found = result(folder, &name);
         assert!((&found.0, &found.1) == (&wanted.0, &wanted.1), "{name}, gone on with by {again}");
@@ -150,8 +159,46 @@ fn a_rank_that_is_killed_ends_the_job_and_nothing_is_lost() {
     }
 }
 
-/// Kills the rank `victim` among the processes that the launcher with this id has started.
-fn kill(launcher: u32, victim: usize) {
+/// A rank that is stopped is as silent as one that is cut off: the launcher notices nothing.
+#[test]
+fn a_rank_that_is_not_heard_of_ends_the_job_with_one_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let words = "--engine fast --batch-size 16 --micro-batches 4 --n-embd 32 --steps 4000 --save-every 100 --samples 1";
+    train(folder, 0, &format!("{words} --workers 1 --out whole"));
+    let wanted = result(folder, "whole");
+    for (ranks, victim, again) in [(2, 1, 4), (4, 2, 2)] {
+        let name = format!("silent-{ranks}-{victim}");
+        let job = command(folder, ranks, &format!("{words} --out {name}"))
+            .env("MICROGPT_RANK_TIMEOUT", "5")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("mpirun");
+        let checkpoint = folder.join("runs").join(&name).join("checkpoints/latest/state.json");
+        while !checkpoint.exists() {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        signal("-STOP", job.id(), victim);
+        let stopped = Instant::now();
+        let output = job.wait_with_output().unwrap();
+        assert!(stopped.elapsed() < Duration::from_secs(30), "{name}: {:?}", stopped.elapsed());
+        let error = String::from_utf8_lossy(&output.stderr);
+        let said: Vec<&str> = error.lines().filter(|line| line.starts_with("microgpt: ")).collect();
+        let [said] = said[..] else { panic!("{name}: {error}") };
+        let parts = [
+            format!("rank {victim} (on "),
+            "not been heard of for 5 s".to_string(),
+            format!("train --resume {name}"),
+        ];
+        assert!(parts.iter().all(|part| said.contains(part.as_str())), "{name}: {said}");
+        train(folder, again, &format!("--resume {name}"));
+        assert!(result(folder, &name) == wanted, "{name}, gone on with by {again}");
+    }
+}
+
+/// Gives a signal to the rank `victim` among the processes that the launcher with this id has started.
+fn signal(signal: &str, launcher: u32, victim: usize) {
     let rank = format!("OMPI_COMM_WORLD_RANK={victim}");
     let is_it = |pid: &str| -> Option<()> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -163,5 +210,5 @@ fn kill(launcher: u32, victim: usize) {
     let processes =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let pid = processes.into_iter().find(|pid| is_it(pid).is_some()).expect("the rank's process");
-    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

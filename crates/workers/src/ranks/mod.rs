@@ -44,6 +44,7 @@ use post::{by_post, place, world};
 use pulse::Pulse;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Numbers that MPI can carry.
 pub trait Carried: Precision + Equivalence {}
@@ -73,22 +74,24 @@ impl Ranks {
         let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or_else(|| Error::peer("MPI: expected to begin, found it begun"))?;
         let (rank, size) = place();
-        let timeout = match pulse::timeout() {
+        let neighbours = Neighbours::meet();
+        let timeout = match neighbours.timeout {
             _ if !size.is_power_of_two() => {
                 Err(Error::config(format!("mpirun -n: expected a power of two, found {size}")))
             }
-            timeout => timeout,
+            Some(timeout) => Ok(timeout),
+            None => Err(Error::config(format!("{VARIABLE}: expected seconds, found something else"))),
         };
         // All have found the same.
         let timeout =
             timeout.map_err(|error| if rank == 0 { error } else { Error::peer("rank 0 says why") })?;
         JOINED.store(size > 1, Relaxed);
-        let (hosts, first) = neighbours();
         let local = world().split_shared(rank as i32).size() as usize;
         LOCAL.store(local, Relaxed);
         SPREAD.store(local < size, Relaxed);
         let may = matches!(threading, Threading::Serialized | Threading::Multiple);
-        let pulse = (may && size > 1).then(|| Pulse::start(hosts, first, tell, timeout));
+        let pulse =
+            (may && size > 1).then(|| Pulse::start(neighbours.hosts, neighbours.first, tell, timeout));
         Ok(Ranks { pulse, _universe: universe })
     }
 
@@ -143,23 +146,36 @@ impl Drop for Ranks {
     }
 }
 
-/// The name of each rank's machine; and the number of rank 0's process, if it is one of this machine.
-fn neighbours() -> (Vec<String>, Option<u32>) {
-    const LONG: usize = 64;
-    let name = processor_name().unwrap_or_default();
-    let mut card = [0_u8; LONG + 4];
-    let short = name.len().min(LONG);
-    card[..short].copy_from_slice(&name.as_bytes()[..short]);
-    card[LONG..].copy_from_slice(&std::process::id().to_le_bytes());
-    let mut cards = vec![0; card.len() * place().1];
-    by_post(|letters| letters.gather(&card, &mut cards));
-    let cards = cards.chunks_exact(card.len());
-    let host = |card: &[u8]| String::from_utf8_lossy(&card[..LONG]).trim_end_matches('\0').to_string();
-    let hosts: Vec<String> = cards.clone().map(host).collect();
-    let pid = cards.clone().next().map(|card| u32::from_le_bytes(std::array::from_fn(|i| card[LONG + i])));
-    let here = |pid: &u32| hosts[place().0] == hosts[0] && Path::new(&format!("/proc/{pid}")).exists();
-    let pid = pid.filter(here);
-    (hosts, pid)
+/// What the ranks know of each other.
+struct Neighbours {
+    /// The name of each one's machine.
+    hosts: Vec<String>,
+    /// The number of rank 0's process, if it is one of this machine.
+    first: Option<u32>,
+    /// For how long nothing may be heard of one, as rank 0 was told; none if that was no time.
+    timeout: Option<Duration>,
+}
+
+impl Neighbours {
+    fn meet() -> Neighbours {
+        const LONG: usize = 64;
+        let (name, timeout) = (processor_name().unwrap_or_default(), pulse::timeout().unwrap_or_default());
+        let mut card = [0_u8; LONG + 4 + 8];
+        let short = name.len().min(LONG);
+        card[..short].copy_from_slice(&name.as_bytes()[..short]);
+        card[LONG..LONG + 4].copy_from_slice(&std::process::id().to_le_bytes());
+        card[LONG + 4..].copy_from_slice(&timeout.as_secs_f64().to_le_bytes());
+        let mut cards = vec![0; card.len() * place().1];
+        by_post(|letters| letters.gather(&card, &mut cards));
+        let name = |card: &[u8]| String::from_utf8_lossy(&card[..LONG]).trim_end_matches('\0').to_string();
+        let hosts: Vec<String> = cards.chunks_exact(card.len()).map(name).collect();
+        let first = u32::from_le_bytes(std::array::from_fn(|i| cards[LONG + i]));
+        let seconds = f64::from_le_bytes(std::array::from_fn(|i| cards[LONG + 4 + i]));
+        let here = hosts[place().0] == hosts[0] && Path::new(&format!("/proc/{first}")).exists();
+        // More than there are is for ever.
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        Neighbours { hosts, first: here.then_some(first), timeout: (seconds > 0.0).then_some(timeout) }
+    }
 }
 
 /// Is each step to be shared by ranks?

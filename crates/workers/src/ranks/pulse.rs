@@ -9,7 +9,6 @@
 use super::launcher;
 use super::post::{Letters, PULSE, WAITS, place, turn, world};
 use crate::meeting::held;
-use microgpt::Error;
 use mpi::request::scope;
 use mpi::traits::*;
 use std::path::Path;
@@ -57,16 +56,12 @@ pub fn asked_to_end() {
     ASKED.store(true, Relaxed);
 }
 
-/// For how long nothing may be heard of a rank.
-///
-/// # Errors
-/// The variable is no number of seconds.
-pub(super) fn timeout() -> Result<Duration, Error> {
-    let Ok(text) = std::env::var(VARIABLE) else { return Ok(TIMEOUT) };
-    match text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        Some(Duration::ZERO) => Ok(Duration::MAX),
-        Some(timeout) => Ok(timeout),
-        None => Err(Error::config(format!("{VARIABLE}: expected seconds, found {text:?}"))),
+/// For how long nothing may be heard of a rank; none if the variable is no number of seconds.
+pub(super) fn timeout() -> Option<Duration> {
+    let Ok(text) = std::env::var(VARIABLE) else { return Some(TIMEOUT) };
+    match Duration::try_from_secs_f64(text.parse().ok()?).ok()? {
+        Duration::ZERO => Some(Duration::MAX),
+        timeout => Some(timeout),
     }
 }
 

@@ -41,7 +41,7 @@ impl Tape {
         done.sort_unstable_by_key(|range| range.start);
         let len = self.params.len();
         let mut from = 0;
-        for range in done.into_iter().chain([len..len]) {
+        for range in done.into_iter().chain(std::iter::once(len..len)) {
             if from < range.start {
                 self.join(from..range.start, aside, ready);
             }
@@ -53,5 +53,67 @@ impl Tape {
         let sums = self.param_grads.at(range.clone());
         self.aside[..aside].iter().for_each(|earlier| slices::add_into(sums, &earlier[range.clone()]));
         ready(range, sums);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::batch::Batch;
+    use crate::choices::Choice;
+    use crate::config::Config;
+    use crate::engine::fast::Fast;
+    use crate::family::Family;
+    use crate::model::Model;
+    use crate::rng::Rng;
+    use crate::tensor::Learner;
+
+    /// The gradients, and how many pieces they were told in; to the bits of `backward`, each once.
+    fn pieces(config: &Config) -> usize {
+        let model = Model::new(config, 11);
+        let params: Vec<f32> = model.layout.init(&mut Rng::new(1)).unwrap();
+        let mut batch = Batch::default();
+        for len in [3, 7, 1] {
+            batch.push_document(&(0..=len).map(|i| i % 11).collect::<Vec<u32>>(), 8);
+        }
+        let objective = |engine: &mut Fast| {
+            engine.begin(&batch);
+            engine.leave_to(5);
+            model.loss(&*engine, &batch)[1].id()
+        };
+        let (mut whole, mut told) = (Fast::new(params.clone()), Fast::new(params));
+        // A part before it, which was put aside.
+        for engine in [&mut whole, &mut told] {
+            let loss = objective(engine);
+            engine.backward(loss);
+            engine.put_aside(0);
+        }
+        let loss = objective(&mut whole);
+        whole.backward(loss);
+        whole.add_aside(0);
+        let wanted = whole.slices().1;
+        let mut found = vec![f32::NAN; wanted.len()];
+        let (loss, mut pieces) = (objective(&mut told), 0);
+        told.backward_while(loss, 1, &mut |range, numbers| {
+            assert!(found[range.clone()].iter().all(|x| x.is_nan()), "{range:?} twice, {config:?}");
+            found[range].copy_from_slice(numbers);
+            pieces += 1;
+        });
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+        assert_eq!(bits(&found), bits(wanted), "{config:?}");
+        assert_eq!(bits(told.slices().1), bits(wanted), "{config:?}");
+        pieces
+    }
+
+    #[test]
+    fn each_gradient_is_told_once_when_it_is_what_it_will_be() {
+        let config =
+            Config { n_layer: 3, block_size: 8, zero_init: false, init_std: 0.1, ..Config::default() };
+        assert!(pieces(&config) > 4, "layers one by one");
+        let wide = Config { n_embd: 48, dropout: 0.2, final_norm: true, ..config.clone() };
+        assert!(pieces(&wide) > 12, "matrices one by one");
+        pieces(&Config { tied: true, bias: true, ..wide.clone() });
+        for &model in Family::ALL {
+            pieces(&Config { model, ..config.clone() });
+        }
     }
 }
