@@ -7,6 +7,7 @@ use microgpt::Error;
 use microgpt_runs::data::Source;
 use microgpt_runs::run::{RUNS, Run};
 use microgpt_studio::export::{self, Choice};
+use microgpt_studio::form::Start;
 use microgpt_studio::message::Fault;
 use microgpt_studio::serve::{self, Options};
 use microgpt_studio::shelf::Shelf;
@@ -26,7 +27,8 @@ pub(crate) fn run(args: &StudioArgs) -> Result<ExitCode> {
             std::process::exit(130);
         }
     });
-    let settings = args.settings.resolve()?;
+    let start = Start::new(args.settings.assignments()?)?;
+    let settings = start.settings.clone();
     let host: IpAddr = match &args.host[..] {
         "localhost" => IpAddr::from([127, 0, 0, 1]),
         host => host.parse().map_err(|_| {
@@ -39,7 +41,7 @@ pub(crate) fn run(args: &StudioArgs) -> Result<ExitCode> {
         ));
     }
     let (shelf, name) = shelf(args.run.as_deref())?;
-    let studio = serve::studio(shelf, settings.clone());
+    let studio = serve::studio(shelf, start.clone());
     match name {
         Some(name) => _ = studio.open(&name).map_err(told)?,
         None => {
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &StudioArgs) -> Result<ExitCode> {
             }
             let has_text = settings.preset().names || settings.data != Source::Names;
             if !args.idle && has_text && studio.sessions().is_empty() {
-                begin(&studio, settings)?;
+                begin(&studio, start)?;
             }
         }
     }
@@ -74,11 +76,11 @@ pub(crate) fn run(args: &StudioArgs) -> Result<ExitCode> {
 }
 
 /// The run that the page shows first. Where it cannot be saved it is trained all the same.
-fn begin(studio: &microgpt_studio::Studio, settings: microgpt_runs::Settings) -> Result<()> {
-    let saved = studio.begin_with(settings.clone(), None, None, true, true);
+fn begin(studio: &microgpt_studio::Studio, start: Start) -> Result<()> {
+    let saved = studio.begin_with(start.clone(), None, None, true, true);
     if let Err(fault) = saved {
         crate::notice(&format!("{}; the run is not saved", fault.text));
-        studio.begin_with(settings, None, None, false, true).map_err(told)?;
+        studio.begin_with(start, None, None, false, true).map_err(told)?;
     }
     Ok(())
 }

@@ -308,7 +308,7 @@ pub fn backward(
         }
         end = first;
     }
-    matmul::linear_dw(du, da, states, rows, c, wide);
+    matmul::linear_dw(du, da, states, rows, c, wide, true);
     slices::sum_rows(dc, da);
 }
 

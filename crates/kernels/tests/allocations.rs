@@ -49,7 +49,7 @@ fn warm_kernels_allocate_nothing() {
             assert!(n <= allowed, "linear {level:?} {t} {i} {o}: {n}");
             let n = count(|| matmul::linear_dx(&mut x, &y, &w, t, i, o, true));
             assert!(n <= allowed, "linear_dx {level:?} {t} {i} {o}: {n}");
-            let n = count(|| matmul::linear_dw(&mut w, &y, &x, t, i, o));
+            let n = count(|| matmul::linear_dw(&mut w, &y, &x, t, i, o, true));
             assert_eq!(n, 0, "linear_dw {level:?} {t} {i} {o}");
         }
         for (t, heads, head_size) in [(7, 4, 4), (70, 4, 32)] {

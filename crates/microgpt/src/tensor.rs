@@ -96,6 +96,10 @@ pub trait Learner<R: Real>: Engine + Send {
     /// Leaves to this chance what falls out of this step.
     fn leave_to(&mut self, chance: u64);
 
+    /// From now on the gradient of a tensor of the step may be forgotten as soon as it was handed on to what the tensor
+    /// was computed from: those of the parameters are all that is wanted. Engines that keep all do.
+    fn spare_memory(&mut self) {}
+
     /// Adds to each gradient how fast the loss changes with that parameter.
     ///
     /// # Panics

@@ -101,7 +101,8 @@ impl<R: Precision> Trainer<R> {
 }
 
 impl<R: Real> Trainer<R> {
-    fn with_engine(config: Config, model: Model, engine: Box<dyn Learner<R>>) -> Trainer<R> {
+    fn with_engine(config: Config, model: Model, mut engine: Box<dyn Learner<R>>) -> Trainer<R> {
+        engine.spare_memory();
         let optimiser = Optimizer::new(&config, &model.layout, &engine.params());
         Trainer {
             config,

@@ -4,7 +4,13 @@ const BASE = '/api/v1';
 const place = document.getElementById('studio-data');
 
 // What an exported page brings along: { run, steps, texts, answers }; null if there is a server.
-export const exported = place ? JSON.parse(place.textContent) : null;
+export const exported = place ? await unpacked(place.textContent) : null;
+
+// JSON that was made small by gzip.
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
+}
 
 // What an answer is recorded under: method, path, and the body with its keys in order.
 export function keyOf(method, path, body) {

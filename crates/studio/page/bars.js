@@ -13,7 +13,7 @@ export function bars({ onpick, label }) {
     if (rows[i]) return rows[i];
     const parts = {
       sign: el('span.sign'),
-      fill: el('span.fill.moves'),
+      fill: el('span.fill'),
       before: el('span.fill.before'),
       p: el('span.num'),
     };
@@ -32,22 +32,20 @@ export function bars({ onpick, label }) {
     node,
     show(entries, top = null) {
       const full = top ?? Math.max(1e-9, ...entries.map((entry) => Math.max(entry.p, entry.before ?? 0)));
-      put(
-        node,
-        entries.map((entry, i) => {
-          const parts = row(i);
-          parts.entry = entry;
-          parts.sign.textContent = entry.sign;
-          parts.fill.style.width = `${(100 * entry.p) / full}%`;
-          parts.before.style.width = `${(100 * (entry.before ?? 0)) / full}%`;
-          parts.before.hidden = entry.before === undefined;
-          parts.p.textContent = entry.text ?? percent(entry.p, 2);
-          parts.node.classList.toggle('out', Boolean(entry.out));
-          parts.node.classList.toggle('on', Boolean(entry.on));
-          set(parts.node, 'title', entry.title ?? exact(entry.p));
-          return parts.node;
-        }),
-      );
+      while (node.children.length > entries.length) node.lastChild.remove();
+      entries.forEach((entry, i) => {
+        const parts = row(i);
+        parts.entry = entry;
+        parts.sign.textContent = entry.sign;
+        parts.fill.style.width = `${(100 * entry.p) / full}%`;
+        parts.before.style.width = `${(100 * (entry.before ?? 0)) / full}%`;
+        parts.before.hidden = entry.before === undefined;
+        parts.p.textContent = entry.text ?? percent(entry.p, 2);
+        parts.node.classList.toggle('out', Boolean(entry.out));
+        parts.node.classList.toggle('on', Boolean(entry.on));
+        set(parts.node, 'title', entry.title ?? exact(entry.p));
+        if (parts.node.parentNode !== node) node.append(parts.node);
+      });
     },
   };
 }

@@ -46,7 +46,11 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
     put(
       body,
       letters,
-      maps.map((map) => map.box),
+      el(
+        'div.maps',
+        {},
+        maps.map((map) => map.box),
+      ),
     );
   };
 
@@ -99,17 +103,17 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
         });
       });
       if (letters) {
-        letters.style.paddingTop = n > 1 ? '19px' : '0';
-        put(
-          letters,
-          Array.from({ length: rows }, (_, r) =>
-            el(
-              'div',
-              { style: { height: `${height}px`, 'line-height': `${height}px` } },
-              tokens[first + r]?.glyph ?? '',
-            ),
-          ),
-        );
+        const glyphs = Array.from({ length: rows }, (_, r) => tokens[first + r]?.glyph ?? '');
+        const key = JSON.stringify([n, height, glyphs]);
+        if (letters.dataset.key !== key) {
+          letters.dataset.key = key;
+          letters.style.paddingTop = n > 1 ? '19px' : '0';
+          const style = { height: `${height}px`, 'line-height': `${height}px` };
+          put(
+            letters,
+            glyphs.map((glyph) => el('div', { style }, glyph)),
+          );
+        }
       }
       page(window, n);
     },

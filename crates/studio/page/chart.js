@@ -31,21 +31,13 @@ export function chart({ height = 220, label, onpick, unit = 'step', zero = false
   };
   const hover = () => {
     picture.querySelector('.at')?.remove();
-    if (at === null || !axes) return put(readout);
+    // Nobody points: what the lines are.
+    if (at === null || !axes) return put(readout, data.series.length > 1 ? data.series.map((s) => named(s)) : null);
     const found = data.series.map((s) => [s, nearest(s.points, at)]).filter(([, point]) => point);
     if (found.length === 0) return put(readout);
     const step = found[0][1][0];
     picture.append(upright(axes, step, 'at'));
-    const items = found.map(([s, [x, y]]) =>
-      el(
-        'span.item',
-        {},
-        el('i.swatch', { style: { background: s.color } }),
-        `${s.name} `,
-        el('b', {}, exact(y)),
-        x === step ? '' : ` (${unit} ${x})`,
-      ),
-    );
+    const items = found.map(([s, [x, y]]) => named(s, ' ', el('b', {}, exact(y)), x === step ? '' : ` (${unit} ${x})`));
     put(readout, el('span.item', {}, `${unit} `, el('b', {}, step)), items);
   };
   const stepAt = (event) => {
@@ -78,6 +70,16 @@ export function chart({ height = 220, label, onpick, unit = 'step', zero = false
     },
   };
 }
+
+// A line's colour and name, and what is to be said of it.
+const named = (s, ...more) =>
+  el(
+    'span.item',
+    {},
+    el(`i.swatch${s.faint ? '.faint' : s.dots ? '.dot' : ''}`, { style: { background: s.color } }),
+    s.name,
+    more,
+  );
 
 function measure({ series, lines, x }, width, height, zero) {
   let [low, high] = zero ? [0, 0] : [Infinity, -Infinity];

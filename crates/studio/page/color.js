@@ -38,11 +38,18 @@ const STOPS = {
 const LEVELS = 128;
 const tables = {};
 
-// Is the page dark now?
+const system = matchMedia('(prefers-color-scheme: dark)');
+let asked = null;
+
+// Is the page dark now? The browser is asked once in a while of drawing: to ask it lays out what was changed before.
 export function isDark() {
   const chosen = document.documentElement.dataset.theme;
   if (chosen) return chosen === 'dark';
-  return matchMedia('(prefers-color-scheme: dark)').matches;
+  if (asked === null) {
+    asked = system.matches;
+    queueMicrotask(() => (asked = null));
+  }
+  return asked;
 }
 
 // Colours from -LEVELS to LEVELS as 32-bit words in the order of a canvas's bytes.

@@ -202,11 +202,7 @@ function mount(root) {
             m.note
               ? el('td.soft', { colspan: 5 }, m.note)
               : [
-                  el(
-                    'td',
-                    {},
-                    el('span.meter', {}, el('i', { style: { width: `${(100 * Number(m.norm)) / top}%` } })),
-                  ),
+                  el('td', {}, el('span.meter', {}, el('i', { style: { width: `${(100 * Number(m.norm)) / top}%` } }))),
                   el('td.num', {}, m.same ? 'same' : short(Number(m.norm))),
                   el('td.num', {}, m.at ? `${m.at.row}, ${m.at.col}` : ''),
                   el('td.num', {}, m.at ? short(Number(m.at.a)) : ''),

@@ -1,6 +1,6 @@
 // Time: train, pause, one step; and a slider over all steps, drawn on the loss, that drives every view.
 
-import { el, svg, put, announce, settled, atMost } from './dom.js';
+import { el, svg, put, announce, atMost } from './dom.js';
 import { go } from './state.js';
 import { current, stepNow, following, pathOf, follow, textNow, nearestStep } from './session.js';
 import { post, exported } from './api.js';
@@ -98,8 +98,7 @@ export function dock(root) {
       event.preventDefault();
     }
   });
-  const typed = settled(60, () => go({ text: texts.value, place: null }));
-  texts.addEventListener('input', typed);
+  texts.addEventListener('input', () => go({ text: texts.value, place: null }));
 
   return {
     update() {

@@ -20,8 +20,9 @@ export function editor() {
       {
         id: 'reset',
         onclick: reset,
+        title: 'As it was trained: nothing changed',
       },
-      'Nothing changed',
+      'Reset',
     ),
   );
   const heads = el('div.headgrid');

@@ -74,19 +74,22 @@ function fields(lists, root) {
     id: 'find-setting',
   });
   const only = el('input', { type: 'checkbox', id: 'only-changed' });
+  let chose = false;
   const start = el('button.primary', { id: 'start', type: 'submit' }, 'Start');
 
   const base = (knob) => lists.presets.find((p) => p.name === preset.value)?.settings[knob.name] ?? knob.default;
   const changed = () =>
     Object.fromEntries(
       lists.knobs
-        .filter((k) => inputs.get(k.name).value() !== base(k))
+        .filter((k) => inputs.get(k.name).said() || inputs.get(k.name).value() !== base(k))
         .map((k) => [k.name, inputs.get(k.name).value()]),
     );
+  // Who chose no preset leaves it open: then of a text of one's own a tenth is held back, unless they say how much.
+  const asked = () => ({ ...(chose ? { preset: preset.value } : {}), settings: changed() });
   const check = settled(120, async () => {
     for (const input of inputs.values()) input.fault(null);
     try {
-      const answer = await post('/form/check', { preset: preset.value, settings: changed() });
+      const answer = await post('/form/check', asked());
       if (!answer.ok) inputs.get(answer.name)?.fault(answer.error);
       put(
         verdict,
@@ -131,7 +134,10 @@ function fields(lists, root) {
   const showText = () => {
     text.hidden = data.value !== 'text';
   };
-  preset.addEventListener('change', () => choosePreset());
+  preset.addEventListener('change', () => {
+    chose = true;
+    choosePreset();
+  });
   data.addEventListener('change', showText);
   for (const name of ['input', 'change']) find.addEventListener(name, filter);
   only.addEventListener('change', filter);
@@ -170,7 +176,7 @@ function fields(lists, root) {
     event.preventDefault();
     start.disabled = true;
     try {
-      const body = { preset: preset.value, settings: changed(), data: { from: data.value }, go: true };
+      const body = { ...asked(), data: { from: data.value }, go: true };
       if (data.value === 'text') body.data.text = text.value;
       if (name.value.trim()) body.name = name.value.trim();
       const run = await post('/runs', body);
@@ -229,7 +235,10 @@ function field(knob, onchange) {
     const chosen = knob.choices.find((c) => c.name === input.value);
     help.textContent = chosen ? `${knob.help}. ${chosen.name}: ${chosen.help}` : knob.help;
   };
+  // Set by hand, though it may be what it was.
+  let said = false;
   input.addEventListener('input', () => {
+    said = true;
     choiceHelp();
     onchange();
   });
@@ -244,7 +253,9 @@ function field(knob, onchange) {
       fault,
     ),
     value: () => (knob.kind === 'truth' ? String(input.checked) : input.value.trim()),
+    said: () => said,
     set(value) {
+      said = false;
       if (knob.kind === 'truth') input.checked = value === 'true';
       else input.value = value;
       choiceHelp();

@@ -37,17 +37,29 @@ export function graphCard() {
   );
   const ask = latest();
   let asked = '';
+  let seen = false;
+  let wanted = null;
   place.addEventListener('change', () => go({ graph: textOf(place.value) }));
   depth.addEventListener('change', () => go({ depth: depth.value }));
-  return {
+  // What is below the edge of the window is not asked for.
+  new IntersectionObserver(
+    (entries) => {
+      seen = entries.at(-1).isIntersecting;
+      if (wanted) card.update(wanted);
+    },
+    { rootMargin: '100px' },
+  ).observe(node);
+  const card = {
     node,
     async update(view) {
+      wanted = view;
+      if (!seen) return;
       const text = state.graph ?? 'loss:0:0';
       if (document.activeElement !== place) place.value = text.replace(/:(\d+):(\d+)$/, '[$1, $2]');
       depth.value = String(number('depth', 3));
-      const wanted = placeOf(text);
-      if (!wanted) return put(said, 'expected a number such as layer0.q[0, 3]');
-      const body = { ...view, place: wanted, depth: number('depth', 3), most: 160 };
+      const whose = placeOf(text);
+      if (!whose) return put(said, 'expected a number such as layer0.q[0, 3]');
+      const body = { ...view, place: whose, depth: number('depth', 3), most: 160 };
       const key = JSON.stringify([pathOf(''), body]);
       try {
         if (key !== asked) {
@@ -63,6 +75,7 @@ export function graphCard() {
       }
     },
   };
+  return card;
 
   function paint() {
     if (!last) return;

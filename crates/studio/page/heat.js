@@ -21,7 +21,6 @@ export function heat({ name, onpick, onhover }) {
   const node = el('div.heat', { tabindex: 0, role: 'application', 'aria-roledescription': 'table of numbers' }, stage);
   let data = null;
   let cursor = [0, 0];
-  let origin = [0, 0];
 
   const valueAt = (row, col) => (data.values ? data.values[row * data.cols + col] : data.at(row, col));
   const place = (box, [row, col]) => {
@@ -49,7 +48,6 @@ export function heat({ name, onpick, onhover }) {
       r0 = Math.min(rows - 1, Math.floor(node.scrollTop / cell[1]));
       r1 = Math.min(rows, r0 + Math.ceil((box.height || 800) / cell[1]) + 1);
     }
-    origin = [r0, c0];
     paint(canvas, r0, c0, r1, c1, valueAt, scale(data.top));
     Object.assign(canvas.style, {
       width: `${(c1 - c0) * cell[0]}px`,
@@ -96,6 +94,7 @@ export function heat({ name, onpick, onhover }) {
   node.addEventListener('blur', leave);
   node.addEventListener('scroll', () => data && data.rows * data.cols > MANY && draw());
 
+  node.redraw = () => data && draw();
   return {
     node,
     show(next) {
@@ -110,13 +109,10 @@ export function heat({ name, onpick, onhover }) {
           'Arrow keys read them one by one, Enter asks why.',
       );
       draw();
-      if (data.mark && data.mark[0] < rows && data.mark[1] < cols) place(ring, data.mark);
+      const [r, c] = data.mark ?? [-1, -1];
+      if (r >= 0 && c >= 0 && r < rows && c < cols) place(ring, data.mark);
       else ring.hidden = true;
     },
-    redraw() {
-      if (data) draw();
-    },
-    origin: () => origin,
   };
 }
 

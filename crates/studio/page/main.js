@@ -8,7 +8,8 @@ import { exported } from './api.js';
 import { dock, playOrPause, stepBy } from './dock.js';
 import { panel } from './why.js';
 import { help } from './help.js';
-import { theme } from './theme.js';
+import { emptiness } from './empty.js';
+import { theme, onTheme } from './theme.js';
 import { view as train } from './train.js';
 import { view as inside } from './inside.js';
 import { view as ops } from './ops.js';
@@ -120,33 +121,45 @@ function mount() {
 }
 
 const paintTop = top();
+const empty = emptiness(document.getElementById('empty'));
 const time = dock(document.getElementById('dock'));
 const why = panel(document.getElementById('why'));
 
-// Everything that changed since the last frame, in one go.
+// Everything that changed, in one go: at once what a hand has changed, with the next frame what training has.
 let pending = { changed: new Set(), news: new Set() };
-const update = framed(() => {
+let soon = false;
+const update = () => {
+  soon = false;
   const now = pending;
   pending = { changed: new Set(), news: new Set() };
   if (mount()) now.changed.add('view');
   attend();
+  empty.update();
   paintTop();
   time.update(now);
   why.update(now);
   shown.live.update(now);
-});
+};
+const updateLater = framed(update);
 
 watch((_, changed) => {
   for (const name of changed) pending.changed.add(name);
-  update();
+  if (!soon) queueMicrotask(update);
+  soon = true;
 });
 onNews((id) => {
   pending.news.add(id);
-  update();
+  updateLater();
+});
+
+// What is drawn on a canvas, or coloured by number, has to be drawn again.
+onTheme(() => {
+  for (const table of document.querySelectorAll('.heat')) table.redraw();
+  updateLater();
 });
 
 addEventListener('keydown', (event) => {
-  const typing = event.target.closest('input:not([type=range]), textarea, select, [contenteditable]');
+  const typing = event.target.closest?.('input:not([type=range]), textarea, select, [contenteditable]');
   if (event.key === 'Escape' && !document.querySelector('dialog[open]')) {
     if (state.place) go({ place: null });
     return;
@@ -166,5 +179,5 @@ addEventListener('keydown', (event) => {
   if (keys[event.key] && keys[event.key]() !== 'not mine') event.preventDefault();
 });
 
-begin().then(update, (error) => put(root, el('p.empty.problem', {}, error.message)));
-update();
+begin().then(updateLater, (error) => put(root, el('p.empty.problem', {}, error.message)));
+updateLater();

@@ -17,10 +17,12 @@ export function opMap({ onpick }) {
   const node = el('div.opmap', { role: 'group', 'aria-label': 'Where in the model' });
   let boxes = [];
   let keys = [];
+  let lit = '';
   return {
     node,
     prepare(ops) {
       keys = keysOf(ops);
+      lit = '';
       const first = new Map();
       keys.forEach((key, i) => {
         if (key && !first.has(key)) first.set(key, ops[i].at);
@@ -41,6 +43,8 @@ export function opMap({ onpick }) {
     },
     light(at, phase) {
       const key = keys[at];
+      if (lit === `${key} ${phase}`) return;
+      lit = `${key} ${phase}`;
       node.classList.toggle('backward', phase === 'backward');
       for (const arrow of node.querySelectorAll('.oparrow')) arrow.textContent = phase === 'backward' ? '←' : '→';
       for (const box of boxes) {

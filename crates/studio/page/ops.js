@@ -1,8 +1,8 @@
 // Step through: a training step operation by operation, forward, backward, update; back as well as forward; breakpoints.
 
-import { el, put } from './dom.js';
-import { state, go, number } from './state.js';
-import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
+import { el, put, settled } from './dom.js';
+import { go, number } from './state.js';
+import { current, takesBatch, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
 import { latest, post } from './api.js';
 import { opView } from './opview.js';
 import { sourceView } from './source.js';
@@ -34,9 +34,9 @@ function mount(root) {
     {
       id: 'ops-what',
       'aria-label': 'What is computed',
-      onchange: () => go({ batch: what.value === 'text' ? '0' : null, at: 0 }),
+      onchange: () => go({ batch: what.value === 'text' ? '0' : '1', at: 0 }),
     },
-    el('option', { value: 'batch' }, 'the documents that training takes at this step'),
+    el('option', { value: 'batch' }, "training's documents here"),
     el('option', { value: 'text' }, 'the text below'),
   );
   const play = el('button', { id: 'op-play', onclick: () => toggle() }, 'Play');
@@ -73,11 +73,12 @@ function mount(root) {
 
   let ops = [];
   let total = 0;
+  let whole = 0;
   let listed = '';
   let timer = 0;
   const ask = latest();
 
-  const view = () => (state.batch === '0' ? lookingAt() : { step: stepNow(), batch: true });
+  const view = () => (takesBatch() ? { step: stepNow(), batch: true } : lookingAt());
   const at = () => Math.max(0, Math.min(total - 1, number('at', 0)));
   const move = (to) => go({ at: Math.max(0, Math.min(total - 1, to)) });
   const by = (n) => move(at() + n);
@@ -112,42 +113,52 @@ function mount(root) {
   async function load() {
     const entry = current();
     if (!entry) return put(problem, noRun());
-    what.value = state.batch === '0' ? 'text' : 'batch';
-    const body = view();
-    const key = `${entry.run.id} ${JSON.stringify(body)}`;
+    what.value = takesBatch() ? 'batch' : 'text';
     try {
-      // All at once: the graph, the operation, and the list if it may be another.
-      graph.update(body);
-      const one = ops.length > 0 ? ask(pathOf('op'), { ...body, at: at() }) : null;
-      if (key !== listed) {
-        const answer = await kept(pathOf('ops'), { ...body, from: 0, count: 4000 });
-        if (key !== `${entry.run.id} ${JSON.stringify(view())}`) return;
-        const same =
-          ops.length === answer.ops.length &&
-          ops.every(
-            (op, i) =>
-              op.label === answer.ops[i].label &&
-              op.op === answer.ops[i].op &&
-              op.shape.join() === answer.ops[i].shape.join(),
-          );
-        [listed, ops, total] = [key, answer.ops, Math.min(answer.total, answer.ops.length)];
-        if (!same || list.children.length === 0) {
-          fillList();
-          where.prepare(ops);
-        }
-        slider.max = total - 1;
+      const body = view();
+      if (keyNow() !== listed && (total === 0 || listed.split(' ')[0] !== entry.run.id)) {
+        if (!(await readList())) return;
       }
-      const now = at();
-      mark(now);
-      const answer = await (one ?? ask(pathOf('op'), { ...body, at: now }));
+      mark(at());
+      const answer = await ask(pathOf('op'), { ...body, at: at() });
       if (answer === undefined) return;
       put(problem);
+      if (answer.total !== whole) {
+        if (!(await readList())) return;
+        if (answer.at !== at()) return load();
+      }
       show(answer, answer.at);
+      graph.update(body);
+      check();
     } catch (error) {
+      // Of fewer operations, there may be none of that number.
+      if (error.status === 404 && keyNow() !== listed && (await readList().catch(() => false))) return load();
       listed = '';
       put(problem, error.message);
     }
   }
+
+  const keyNow = () => `${current()?.run.id} ${JSON.stringify(view())}`;
+
+  // The list is the same for nearly every step and text: it is looked at again when there is time, and at once where their
+  // number is another. False: meanwhile one looks at something else.
+  async function readList() {
+    const key = keyNow();
+    if (key === listed) return true;
+    const answer = await kept(pathOf('ops'), { ...view(), from: 0, count: 4000 });
+    if (key !== keyNow()) return false;
+    const same =
+      ops.length === answer.ops.length &&
+      ops.every((op, i) => op.label === answer.ops[i].label && op.op === answer.ops[i].op);
+    [listed, ops, total, whole] = [key, answer.ops, Math.min(answer.total, answer.ops.length), answer.total];
+    if (!same) {
+      fillList();
+      where.prepare(ops);
+    }
+    slider.max = total - 1;
+    return true;
+  }
+  const check = settled(250, () => list.isConnected && keyNow() !== listed && readList().catch(() => {}));
 
   function fillList() {
     let [phase, layer] = [null, undefined];
@@ -197,7 +208,7 @@ function mount(root) {
   function show(answer, now) {
     const { op } = answer;
     put(said, el('span.opcount.num', {}, `${now + 1} of ${total}`), ' ', el('b', {}, sentence(op)));
-    detail.show(answer, ops);
+    detail.show(answer);
     where.light(now, op.phase);
     const source = op.source;
     if (source?.microgpt) code.light('microgpt.rs', source.microgpt.line);

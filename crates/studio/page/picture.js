@@ -4,9 +4,8 @@
 import { el, put } from './dom.js';
 import { block } from './block.js';
 import { largest } from './color.js';
-import { flat } from './api.js';
+import { flat, exported } from './api.js';
 import { glyph } from './format.js';
-import { onTheme } from './theme.js';
 
 const STAGES = [
   {
@@ -29,6 +28,8 @@ const STAGES = [
     about: 'What was learnt: the same numbers for every text, changed a little by each step.',
   },
 ];
+// So many numbers of a matrix are asked for at once.
+const FEW = 1 << 14;
 // What lies on the stream itself.
 const SPINE = new Set(['embedded', 'stream_mid', 'stream', 'state']);
 
@@ -77,6 +78,8 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
       layer: null,
       per: 'matrix',
       about: m.kind,
+      // Of a large matrix as many rows as fit: one turns its pages.
+      few: m.rows * m.cols > FEW && !exported ? Math.max(8, Math.floor(FEW / m.cols)) : null,
     }));
     blocks = [...model.tensors.filter((t) => t.per !== 'one'), ...matrices].map((tensor) => {
       const one = block(tensor, {
@@ -138,7 +141,6 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
       if (window) one.show(window, last.about);
     }
   };
-  const forget = onTheme(paint);
 
   return {
     node,
@@ -149,9 +151,12 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
     wanted: (more = {}) =>
       blocks
         .filter((one) => seen.has(one.tensor.name))
-        .map((one) =>
-          one.from > 0 ? { name: one.tensor.name, rows: [one.from, 1e9], ...more } : { name: one.tensor.name, ...more },
-        ),
+        .map(({ from, tensor }) => {
+          const to = from + (tensor.few ?? 1e9);
+          return from > 0 || tensor.few
+            ? { name: tensor.name, rows: [from, to], ...more }
+            : { name: tensor.name, ...more };
+        }),
     // windows: Map of name -> { shape, rows, cols, values, top }; about: { tokens, heads, head, vocabulary }
     show(windows, about) {
       last = { windows, about };
@@ -159,7 +164,6 @@ export function picture({ onwanted, onpick, extra = () => [] }) {
     },
     leave() {
       eye.disconnect();
-      forget();
     },
   };
 }

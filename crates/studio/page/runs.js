@@ -8,6 +8,9 @@ import { count, fixed } from './format.js';
 import { lineColor } from './color.js';
 import { toast } from './toast.js';
 
+// The columns of numbers.
+const NUMBERS = ['step', 'loss', 'validation'];
+
 const attempt = (f) => async () => {
   try {
     await f();
@@ -59,7 +62,9 @@ export function runsTable({ onform }) {
       el('button.primary', { id: 'new-run', onclick: onform }, 'New run …'),
     ),
     tableOf(
-      ['', 'run', 'state', 'step', 'loss', 'validation', 'differs in', ''].map((text) => el('th', {}, text)),
+      ['', 'run', 'state', 'step', 'loss', 'validation', 'differs in', ''].map((text) =>
+        el(NUMBERS.includes(text) ? 'th.num' : 'th', {}, text),
+      ),
       body,
     ),
   );
@@ -83,7 +88,7 @@ export function runsTable({ onform }) {
 function newRow(entry, i) {
   const { id } = entry.run;
   const cells = Object.fromEntries(['state', 'step', 'loss', 'validation', 'differs'].map((name) => [name, el('td')]));
-  for (const name of ['step', 'loss', 'validation']) cells[name].className = 'num';
+  for (const name of NUMBERS) cells[name].className = 'num';
   cells.differs.className = 'small soft';
   const choose = el(
     'button.link',

@@ -59,6 +59,7 @@ export function follow(run) {
 // The run that is looked at is listened to; of the others the page asks now and then. (A browser has six connections.)
 export function attend() {
   if (exported) return;
+  if (session.ready && state.run && !session.runs.has(state.run) && !sought.has(state.run)) seek(state.run);
   const mine = current();
   for (const entry of session.runs.values()) {
     if (entry === mine && !entry.close && !asleep) hear(entry);
@@ -147,7 +148,21 @@ async function again() {
   }
 }
 
+// An address may name a run that the page has not heard of: one that another page began, or that is saved.
+const sought = new Set();
+async function seek(id) {
+  sought.add(id);
+  try {
+    const { open, saved } = await ask('/runs');
+    for (const run of open) follow(run);
+    if (!session.runs.has(id) && saved.some((run) => run.name === id)) follow(await post('/runs/open', { name: id }));
+  } catch {
+    /* then another run is shown */
+  }
+}
+
 export function forget(id) {
+  sought.add(id);
   session.runs.get(id)?.close?.();
   session.runs.delete(id);
   if (session.first === id) session.first = null;
@@ -212,6 +227,16 @@ export function editsNow() {
   } catch {
     return [];
   }
+}
+
+// Rows times parameters that the definition computes in a second or two.
+const SOON = 5e8;
+
+// Is Step through about what training takes at this step? If nothing is said, where that is computed soon.
+export function takesBatch() {
+  if (state.batch !== undefined) return state.batch !== '0';
+  const run = current()?.run;
+  return !run || Number(run.settings.batch_size) * Number(run.settings.block_size) * run.parameters < SOON;
 }
 
 // Where one looks, as requests want it.

@@ -1,13 +1,15 @@
 // What the page shows is written in its address: #inside?run=a&step=200&text=emma. To hand on a view is to hand on the
 // address; back and forward are the browser's.
 
+import { atMost } from './dom.js';
+
 const listeners = new Set();
 
 // The view's name and what it is about, all as text.
 export const state = { view: 'train' };
 
-function read() {
-  const [view, query] = location.hash.slice(1).split('?');
+function read(address = location.hash) {
+  const [view, query] = address.slice(1).split('?');
   for (const key of Object.keys(state)) delete state[key];
   state.view = view || 'train';
   for (const [key, value] of new URLSearchParams(query ?? '')) state[key] = value;
@@ -28,12 +30,31 @@ export function addressOf(changes) {
 // Changes what is shown. A change that one would want to come back from makes an entry in the history; a slider does not.
 export function go(changes, { remember = false } = {}) {
   const address = addressOf(changes);
-  if (address === location.hash) return;
+  if (address === addressOf({})) return;
   const before = { ...state };
-  history[remember ? 'pushState' : 'replaceState'](null, '', address);
-  read();
+  if (remember) {
+    settle();
+    history.pushState(null, '', address);
+  } else write();
+  read(address);
   tell(before);
 }
+
+// A browser lets a page write its address only so often (some a hundred times in half a minute): a slider that is drawn
+// would soon write it in vain.
+const REST = 320;
+let due = false;
+const settle = () => {
+  if (due) history.replaceState(null, '', addressOf({}));
+  due = false;
+};
+const later = atMost(settle);
+function write() {
+  due = true;
+  // Once this change is made.
+  queueMicrotask(() => later(REST));
+}
+addEventListener('pagehide', settle);
 
 // Calls f(state, changed) now and whenever something changed; `changed` has the names of what did.
 export function watch(f) {
@@ -54,6 +75,7 @@ export function number(name, fallback = null) {
 }
 
 addEventListener('popstate', () => {
+  due = false;
   const before = { ...state };
   read();
   tell(before);

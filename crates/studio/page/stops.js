@@ -75,7 +75,7 @@ export const firstStops = [
       return {
         words:
           'The model cannot read. It looks each letter up in a table, and finds a row of numbers there: that is all it knows of the letter. Before a text stands one more sign, ⟨·⟩: here something begins.',
-        question: `The text below has ${letters} letters. How many rows of numbers does the model begin with?`,
+        question: `This text has ${letters} letters. How many rows of numbers does the model begin with?`,
         choices: choices.map((n) => `${n} rows`),
         right: choices.indexOf(right),
         answer: `${right} rows of ${run.channels} numbers: one for each letter, and one for the sign that something begins. Point at a colour to read the number.`,

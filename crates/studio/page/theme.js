@@ -1,6 +1,7 @@
 // Light, dark, or as the system is.
 
 import { el, svg } from './dom.js';
+import { remember, recall } from './memory.js';
 
 const NAMES = ['system', 'light', 'dark'];
 const listeners = new Set();
@@ -11,22 +12,6 @@ export function onTheme(f) {
   return () => listeners.delete(f);
 }
 
-function keep(name) {
-  try {
-    localStorage.setItem('theme', name);
-  } catch {
-    /* a file or a private window: then for this time only */
-  }
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem('theme');
-  } catch {
-    return null;
-  }
-}
-
 function apply(name) {
   if (name === 'light' || name === 'dark') document.documentElement.dataset.theme = name;
   else delete document.documentElement.dataset.theme;
@@ -35,7 +20,7 @@ function apply(name) {
 
 // The button that goes from one to the next.
 export function theme() {
-  let name = NAMES.includes(remembered()) ? remembered() : 'system';
+  let name = NAMES.includes(recall('theme')) ? recall('theme') : 'system';
   const icon = svg(
     'svg',
     { viewBox: '0 0 20 20', width: 17, height: 17, 'aria-hidden': 'true' },
@@ -50,7 +35,7 @@ export function theme() {
   };
   button.addEventListener('click', () => {
     name = NAMES[(NAMES.indexOf(name) + 1) % NAMES.length];
-    keep(name);
+    remember('theme', name);
     apply(name);
     tell();
   });

@@ -3,7 +3,7 @@
 import { el, put, announce } from './dom.js';
 import { go, number } from './state.js';
 import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
-
+import { remember } from './memory.js';
 import { firstStops } from './stops.js';
 import { laterStops } from './stops-later.js';
 
@@ -23,6 +23,7 @@ function mount(root) {
       ),
     ),
   );
+  remember('toured', 'yes');
   const card = el('section.card.stopcard', { 'aria-live': 'polite' });
   const stage = el('section.card.stopstage');
   put(root, progress, el('div.tourgrid', {}, card, stage));
@@ -87,7 +88,7 @@ function mount(root) {
             load();
           },
         },
-        el('span.choicemark', {}, !known ? '?' : i === facts.right ? '✓' : i === chosen ? '✗' : '·'),
+        el('span.choicemark', {}, !known ? '○' : i === facts.right ? '✓' : i === chosen ? '✗' : '·'),
         text,
       );
     });
@@ -104,6 +105,17 @@ function mount(root) {
             { id: 'answer' },
             el('b', {}, chosen === facts.right ? 'As you said. ' : 'Look: '),
             facts.answer,
+            ' ',
+            el(
+              'button.link',
+              {
+                onclick: () => {
+                  predicted.delete(at);
+                  load();
+                },
+              },
+              'Ask me again',
+            ),
           )
         : el('p.soft.small', {}, 'Predict before you see it.'),
       el(
@@ -111,7 +123,7 @@ function mount(root) {
         {},
         el('button', { disabled: at === 0, onclick: () => go({ stop: at - 1 }, { remember: true }) }, '‹ back'),
         el(
-          'button.primary',
+          known ? 'button.primary' : 'button',
           {
             id: 'tour-next',
             disabled: at === stops.length - 1,
@@ -126,18 +138,6 @@ function mount(root) {
               'look for yourself',
             )
           : null,
-        known
-          ? el(
-              'button.plain',
-              {
-                onclick: () => {
-                  predicted.delete(at);
-                  load();
-                },
-              },
-              'ask me again',
-            )
-          : null,
       ),
     );
     put(
@@ -146,7 +146,9 @@ function mount(root) {
         ? facts.show(known)
         : el('div.veil', {}, el('p', {}, 'What the model has to say comes when you have said what you expect.')),
     );
-    if (known) announce('The answer is shown.');
+    if (!known) return;
+    card.querySelector('#answer').scrollIntoView({ block: 'nearest' });
+    announce('The answer is shown.');
   }
 
   return {

@@ -1,7 +1,8 @@
 // Train: the loss as it falls, beside that of a blind guess; samples as they improve; how each matrix moves; the settings.
 
 import { el, put, tableOf, atMost } from './dom.js';
-import { go } from './state.js';
+import { go, addressOf } from './state.js';
+import { recall } from './memory.js';
 import { session, current, stepNow, following } from './session.js';
 import { chart, smooth } from './chart.js';
 import { fixed, short, percent, count } from './format.js';
@@ -42,7 +43,7 @@ function mount(root) {
     el(
       'div.lead',
       {},
-      words,
+      el('div', {}, words, invitation()),
       el(
         'div.row',
         {},
@@ -109,6 +110,16 @@ function mount(root) {
   };
 }
 
+// For who is here for the first time; gone once the tour was begun.
+const invitation = () =>
+  el(
+    'p.soft.invitation',
+    { hidden: recall('toured') !== null },
+    'New here? ',
+    el('a', { href: addressOf({ view: 'tour' }) }, 'Take the tour'),
+    ': ten short stops on this very model.',
+  );
+
 function tellWords(node, { run, measures, loss }) {
   if (run.error) return put(node, el('span.problem', {}, run.error));
   const last = loss.length > 0 ? smooth(loss.slice(-200)).at(-1)[1] : run.loss;
@@ -119,7 +130,14 @@ function tellWords(node, { run, measures, loss }) {
     : choices &&
       `It is as unsure of each next ${run.stream ? 'token' : 'letter'} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
   const until = run.until?.held ? `Stopped: ${run.until.condition} holds at step ${run.until.step}. ` : '';
-  put(node, until, among ?? 'Nothing is learnt yet. ', el('span.soft', {}, measures?.words ?? ''));
+  // What the rules say, without what the sentence before has said.
+  const rules = (measures?.words ?? '').split('; as unsure')[0];
+  put(
+    node,
+    until,
+    among ?? 'Nothing is learnt yet. ',
+    el('span.soft', {}, rules && `${rules[0].toUpperCase()}${rules.slice(1)}.`),
+  );
 }
 
 function lines(entry) {
@@ -131,7 +149,7 @@ function lines(entry) {
     const color = lineColor(i);
     const mine = one === entry;
     const several = session.runs.size > 1;
-    series.push({ name: several ? `${one.run.name} loss` : 'loss', color, points: one.loss, faint: true });
+    series.push({ name: several ? `${one.run.name} loss` : 'loss of a step', color, points: one.loss, faint: true });
     series.push({ name: several ? `${one.run.name} mean` : 'mean of the last', color, points: smooth(one.loss) });
     if (one.validations.length > 0) {
       series.push({
@@ -189,9 +207,9 @@ function tellMatrices(node, measures) {
         'tr',
         {},
         el('td.mono', {}, m.name),
-        el('td', {}, el('span.meter', {}, el('i.moves'))),
+        el('td', {}, el('span.meter', {}, el('i'))),
         el('td.num'),
-        el('td', {}, el('span.meter.ratio', {}, el('i.moves'))),
+        el('td', {}, el('span.meter.ratio', {}, el('i'))),
         el('td.num'),
       ),
     );

@@ -116,6 +116,10 @@ function letter(depth, y, { token, p, ghost }, path, on, run, onpick) {
       onpointerleave: hideHover,
     },
     svg('circle', { r: 10 }),
-    svg('text', { y: 4.5 }, name.length > 2 && name !== '⟨·⟩' ? name.slice(0, 2) : name),
+    svg(
+      'text',
+      { y: name.length > 2 ? 3.5 : 4.5, 'font-size': name.length > 2 ? 8.5 : 12 },
+      name.length > 2 && name !== '⟨·⟩' ? name.slice(0, 2) : name,
+    ),
   );
 }

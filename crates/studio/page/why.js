@@ -2,7 +2,7 @@
 
 import { el, put, announce } from './dom.js';
 import { state, go } from './state.js';
-import { current, lookingAt, pathOf, stepNow } from './session.js';
+import { current, takesBatch, lookingAt, pathOf, stepNow } from './session.js';
 import { latest, exported } from './api.js';
 import { exact, short } from './format.js';
 import { css, inkOn, largest } from './color.js';
@@ -30,7 +30,7 @@ export function panel(root) {
       asked = '';
       return;
     }
-    const view = state.view === 'ops' && state.batch === '1' ? { step: stepNow(), batch: true } : lookingAt();
+    const view = state.view === 'ops' && takesBatch() ? { step: stepNow(), batch: true } : lookingAt();
     const request = { ...view, place, most: 64 };
     const key = `${entry.run.id} ${JSON.stringify(request)}`;
     if (key === asked) return;

@@ -97,6 +97,11 @@ function mount(root) {
           seed,
           el('button', { id: 'write-ten', onclick: many }, 'Write'),
         ),
+        el(
+          'p.soft.small',
+          {},
+          'Whole samples with the settings above. The darker a letter, the likelier it was; click one to see how it came.',
+        ),
         samples,
       ),
     ),

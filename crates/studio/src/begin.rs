@@ -1,6 +1,7 @@
 //! A run is begun, or opened from its folder.
 
 use crate::folder::Folder;
+use crate::form::Start;
 use crate::history::{BUDGET, History};
 use crate::message::Fault;
 use crate::pupil::{Pupil, Training};
@@ -10,6 +11,7 @@ use crate::view::Looks;
 use crate::weights::Kept;
 use microgpt::corpus::Corpus;
 use microgpt::engine::Precision;
+use microgpt::layout::Layout;
 use microgpt::model::Model;
 use microgpt::real::EngineKind;
 use microgpt::rng::Rng;
@@ -23,7 +25,7 @@ use std::sync::Mutex;
 /// What a run is begun with.
 pub struct Plan {
     /// Its settings.
-    pub settings: Settings,
+    pub start: Start,
     /// A text that came with the request.
     pub text: Option<Vec<u8>>,
     /// Its name in addresses.
@@ -34,19 +36,24 @@ pub struct Plan {
     pub go: bool,
 }
 
+/// Who asks for more asks for memory that no machine has, and would end the trainings of all others.
+const MOST_PARAMETERS: usize = 1 << 31;
+
 /// Begins a run.
 ///
 /// # Errors
 /// Settings that cannot be; a text that cannot be learnt; the disk's.
 pub fn begin(plan: Plan) -> Result<Session, Fault> {
-    match plan.settings.config.engine {
+    match plan.start.settings.config.engine {
         EngineKind::Scalar => begin_as::<f64>(plan),
         EngineKind::Fast => begin_as::<f32>(plan),
     }
 }
 
 fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> {
-    let Plan { mut settings, text, id, run, go } = plan;
+    let Plan { start, text, id, run, go } = plan;
+    let holds_back = start.holds_back(text.is_some());
+    let mut settings = start.settings;
     if let (Some(text), Some(run)) = (&text, &run) {
         settings.data = write_text(run, text)?;
     }
@@ -54,6 +61,10 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
         Some(text) => Data::of_text(text.clone()),
         None => settings.read_data()?,
     };
+    // By the rule of `microgpt train --data`.
+    if holds_back && data.is_worth_holding_back(&settings.config) {
+        settings.config.val_fraction = 0.1;
+    }
     let about = match &text {
         Some(_) => "a text given in the studio".to_string(),
         None if settings.config.task != microgpt::task::Task::None => {
@@ -69,6 +80,11 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
             Some(_) => Error::text(error.to_string().replace(&Source::Names.to_string(), "the text")),
             None => error,
         })?;
+    let parameters = Layout::new(&settings.config, corpus.tokenizer.vocab_size()).len();
+    if parameters > MOST_PARAMETERS {
+        let found = format!("expected a model of at most {MOST_PARAMETERS} parameters, found {parameters}");
+        return Err(Fault::wrong(found));
+    }
     let mut pupil = Pupil::<R>::new(settings.config.clone(), corpus.clone(), rng)?;
     let mut folder = None;
     if let Some(run) = run {

@@ -2,16 +2,19 @@
 //! ask for.
 //!
 //! A file that was opened so may load no other; so modules are `data:` addresses that an import map gives names to, style
-//! sheets are written out, and answers are JSON in the document. Which requests are recorded, the page says itself, in
-//! `page/export.json`.
+//! sheets are written out, and answers are JSON in the document, made small by gzip. Which requests are recorded, the page says
+//! itself, in `page/export.json`.
 
 use crate::json::{Fields, Json};
 use crate::message::{Fault, Request, Response};
 use crate::page;
 use crate::session::{Session, lock};
 use crate::studio::Studio;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 /// What is recorded.
 #[derive(Debug, Clone, Default)]
@@ -200,9 +203,9 @@ fn assemble(files: &BTreeMap<&str, Vec<u8>>, data: &Json) -> Result<Vec<u8>, Fau
     // In a document, `<` may end a script.
     let safe = |json: &Json| json.to_string().replace('<', "\\u003c");
     let script = format!(
-        "<script type=\"importmap\">{}</script>\n<script type=\"application/json\" id=\"studio-data\">{}</script>\n<script type=\"module\">import 'studio/main.js';</script>",
+        "<script type=\"importmap\">{}</script>\n<script type=\"application/gzip\" id=\"studio-data\">{}</script>\n<script type=\"module\">import 'studio/main.js';</script>",
         safe(&json!({"imports": imports})),
-        safe(data)
+        base64(&gzip(data.to_string().as_bytes()))
     );
     let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data:; font-src data:\">";
     let mut html = String::with_capacity(page.len() + script.len());
@@ -263,6 +266,13 @@ fn renamed(module: &str) -> String {
         }
     }
     text
+}
+
+/// A browser undoes it by itself (`DecompressionStream`).
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut small = GzEncoder::new(Vec::new(), Compression::best());
+    // Into memory: there is nothing that could fail.
+    small.write_all(bytes).and_then(|()| small.finish()).unwrap_or_default()
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -326,7 +336,7 @@ mod tests {
         let html = String::from_utf8(assemble(&files, &json!({"x": "</script>"})).unwrap()).unwrap();
         assert!(html.contains("<style>\nbody{}</style>") && html.contains("x &lt; y</body>"), "{html}");
         assert!(
-            html.contains("\"x\":\"\\u003c/script>\"")
+            html.contains(&base64(&gzip(b"{\"x\":\"</script>\"}")))
                 && !html.contains("href=\"a.css\"")
                 && !html.contains("src=")
         );

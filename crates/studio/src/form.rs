@@ -2,16 +2,45 @@
 
 use crate::json::{Fields, Json, needed};
 use crate::message::Fault;
-use microgpt::Config;
 use microgpt::config::Knob;
 use microgpt::layout::Layout;
 use microgpt::task::Task;
 use microgpt::token::{SMALLEST, TokenizerKind};
+use microgpt::{Config, Error};
 use microgpt_runs::Settings;
 use microgpt_runs::data::Source;
 use microgpt_runs::presets::{PRESETS, Preset};
-use microgpt_runs::settings::{Assignment, read_toml};
+use microgpt_runs::settings::{Assignment, holds_back, read_toml};
 use serde_json::json;
+
+/// What was said of a run, and the settings that it makes.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// The settings.
+    pub settings: Settings,
+    /// What was said, the later stronger.
+    pub said: Vec<Assignment>,
+}
+
+impl Start {
+    /// The settings that this makes.
+    ///
+    /// # Errors
+    /// An unknown name or an impossible value, with its place.
+    pub fn new(said: Vec<Assignment>) -> Result<Start, Error> {
+        Ok(Start { settings: Settings::resolve(&said)?, said })
+    }
+
+    /// Is a part of its text to be held back, though nobody has said so? See [`holds_back`]; a text that comes with the
+    /// request is one of the user's own.
+    pub fn holds_back(&self, text_comes_along: bool) -> bool {
+        let mut settings = self.settings.clone();
+        if text_comes_along {
+            settings.data = Source::Files(Vec::new());
+        }
+        holds_back(&self.said, &settings)
+    }
+}
 
 /// The form, and what the command said.
 pub fn form(start: &Settings) -> Json {
@@ -81,11 +110,13 @@ fn changed(settings: &Settings) -> Json {
 ///
 /// # Errors
 /// An unknown name, or a value that cannot be.
-pub fn settings(fields: &mut Fields, start: &Settings) -> Result<Settings, Fault> {
+pub fn settings(fields: &mut Fields, start: &Start) -> Result<Start, Fault> {
     let assignment =
         |name: &str, value: String| Assignment { place: name.to_string(), name: name.into(), value };
-    let preset = fields.text("preset")?.unwrap_or_else(|| start.preset.to_string());
-    let mut assignments = vec![assignment("preset", preset)];
+    let mut assignments: Vec<Assignment> = match fields.text("preset")? {
+        Some(preset) => vec![assignment("preset", preset)],
+        None => start.said.iter().filter(|said| said.name == "preset").cloned().collect(),
+    };
     for (name, value) in fields.object("settings")?.into_iter().flat_map(Fields::rest) {
         let value = match value {
             Json::String(text) => text,
@@ -98,18 +129,18 @@ pub fn settings(fields: &mut Fields, start: &Settings) -> Result<Settings, Fault
         }
         assignments.push(assignment(&name, value));
     }
-    Ok(Settings::resolve(&assignments)?)
+    Ok(Start::new(assignments)?)
 }
 
 /// Are these settings possible?
 ///
 /// # Errors
 /// A body that is none; what is wrong with the settings is an answer.
-pub fn check(mut fields: Fields, start: &Settings) -> Result<Json, Fault> {
+pub fn check(mut fields: Fields, start: &Start) -> Result<Json, Fault> {
     let checked = settings(&mut fields, start);
     fields.end()?;
     Ok(match checked {
-        Ok(settings) => json!({"ok": true, "parameters": parameters(&settings)}),
+        Ok(start) => json!({"ok": true, "parameters": parameters(&start.settings)}),
         Err(fault) => {
             let name = fault.text.split(':').next().unwrap_or_default();
             let known = Config::knobs().iter().any(|knob| knob.name == name) || name == "preset";

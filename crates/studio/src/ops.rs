@@ -194,7 +194,7 @@ pub fn op(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
         let plan = Plan::of(session, &view, &look);
         (plan, op_json(session, &look, at, plan.at(at)?)?)
     };
-    let mut answer = json!({"at": at, "phase": op["phase"], "op": op, "tensor": null, "inputs": [], "gradient_norms": null, "update": null});
+    let mut answer = json!({"at": at, "total": plan.total(), "phase": op["phase"], "op": op, "tensor": null, "inputs": [], "gradient_norms": null, "update": null});
     match plan.at(at)? {
         At::Forward(id) => {
             let look = lock(&looked);

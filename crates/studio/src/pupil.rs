@@ -46,6 +46,11 @@ pub trait Training: Send {
     fn tensor(&mut self, name: &str, grad: bool) -> Option<(Shape, Vec<f64>)>;
     /// Writes a checkpoint.
     fn save(&mut self, run: &Run, data_sha256: &str) -> Result<(), Error>;
+    /// Sends the workers away who share its steps: until the next step it is one thread's.
+    ///
+    /// # Errors
+    /// A worker was gone, and what it remembered with it.
+    fn rest(&mut self) -> Result<(), Error>;
     /// Goes back, or on, to where this was true.
     fn restore(&mut self, step: usize, weights: &Weights, memory: &Memory) -> Result<(), Error>;
     /// Another training from the very beginning.
@@ -60,6 +65,8 @@ pub struct Pupil<R: Precision> {
     batch: Batch,
     trainer: Trainer<R>,
     meter: Meter<R>,
+    /// Do workers share its steps, as many as `microgpt train` would take?
+    shared: bool,
     /// Chance before the first weights were drawn.
     before: Rng,
     /// Chance as it is saved.
@@ -77,7 +84,8 @@ impl<R: Precision + Kept + Stored> Pupil<R> {
         let mut rng = before.clone();
         let mut trainer = Trainer::new(config, corpus.tokenizer.vocab_size(), &mut rng)?;
         let meter = Meter::new(&mut trainer, &mut corpus, 1)?;
-        Ok(Pupil { corpus, batch: Batch::default(), trainer, meter, before, chance: rng.state(), best: None })
+        let (batch, chance) = (Batch::default(), rng.state());
+        Ok(Pupil { corpus, batch, trainer, meter, shared: false, before, chance, best: None })
     }
 
     /// One that was saved.
@@ -93,13 +101,18 @@ impl<R: Precision + Kept + Stored> Pupil<R> {
         let chance = checkpoint.rng.clone();
         let mut trainer = Trainer::resume(checkpoint)?;
         let meter = Meter::new(&mut trainer, &mut corpus, 1)?;
-        Ok(Pupil { corpus, batch: Batch::default(), trainer, meter, before, chance, best })
+        let batch = Batch::default();
+        Ok(Pupil { corpus, batch, trainer, meter, shared: false, before, chance, best })
     }
 }
 
 impl<R: Precision + Kept + Stored> Training for Pupil<R> {
     fn step(&mut self, measured: bool) -> Result<(Step, Option<Measures>), Error> {
-        let Pupil { corpus, batch, trainer, meter, .. } = self;
+        let Pupil { corpus, batch, trainer, meter, shared, .. } = self;
+        if !std::mem::replace(shared, true) {
+            let workers = microgpt_workers::choose(trainer, 0);
+            microgpt_workers::share(trainer, workers)?;
+        }
         let (batch_size, block_size) = (trainer.config.batch_size, trainer.config.block_size);
         corpus.fill(batch, trainer.steps_done() * batch_size, batch_size, block_size)?;
         if !measured {
@@ -119,6 +132,8 @@ impl<R: Precision + Kept + Stored> Training for Pupil<R> {
 
     fn set_steps(&mut self, steps: usize) {
         self.trainer.config.steps = steps;
+        // Those who share it are to hear of it.
+        self.shared = false;
     }
 
     fn weights(&self) -> Weights {
@@ -174,6 +189,13 @@ impl<R: Precision + Kept + Stored> Training for Pupil<R> {
         run.save_training(&mut self.trainer, &Rng::restore(&self.chance)?, data_sha256, self.best)
     }
 
+    fn rest(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.shared, false) {
+            microgpt_workers::share(&mut self.trainer, 1)?;
+        }
+        Ok(())
+    }
+
     fn restore(&mut self, step: usize, weights: &Weights, memory: &Memory) -> Result<(), Error> {
         let trainer = Trainer::resume(Checkpoint {
             config: self.trainer.config.clone(),
@@ -185,6 +207,7 @@ impl<R: Precision + Kept + Stored> Training for Pupil<R> {
         })?;
         self.trainer = trainer;
         self.trainer.measure_gradients(1);
+        self.shared = false;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/form/check",
         about: "Are these settings possible?",
         answer: Answer::Whole(|studio, request| {
-            Ok(Response::json(200, &form::check(Fields::read(&request.body)?, studio.start())?))
+            Ok(Response::json(200, &studio.check(Fields::read(&request.body)?)?))
         }),
     },
     Route {

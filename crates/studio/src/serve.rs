@@ -4,6 +4,7 @@
 //! It listens on this machine alone unless it is asked to do otherwise, and answers nobody but its own page and programs
 //! that are no browsers: see [`guard`].
 
+use crate::form::Start;
 use crate::message::{MOST_BODY, Request};
 use crate::page;
 use crate::session::{Session, lock};
@@ -14,7 +15,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use guard::Guard;
-use microgpt_runs::Settings;
 use std::future::IntoFuture;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -44,7 +44,7 @@ struct Shared {
 }
 
 /// A studio that is driven by threads.
-pub fn studio(shelf: Shelf, start: Settings) -> Arc<Studio> {
+pub fn studio(shelf: Shelf, start: Start) -> Arc<Studio> {
     // Two lives of a server differ in this; it is no secret.
     let life = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis());
     Arc::new(Studio::new(shelf, start, format!("{life:x}"), Box::new(drive)))

@@ -206,19 +206,25 @@ impl Session {
             let state = lock(&self.state);
             if state.status != Status::Training {
                 drop(state);
+                let _ = desk.training.rest();
                 let _ = self.save_desk(&mut desk, clock());
                 return false;
             }
             let next = desk.training.steps_done() + 1;
-            (state.goal, state.until.clone(), state.history.wants_memory(next))
+            (state.goal.min(state.config.steps), state.until.clone(), state.history.wants_memory(next))
         };
         let done = self.step(&mut desk, goal, until, wants_memory, clock);
         if let Err(error) = done {
             self.fail(&error.to_string());
+            let _ = desk.training.rest();
             let _ = self.save_desk(&mut desk, clock());
             return false;
         }
-        lock(&self.state).status == Status::Training
+        let goes_on = lock(&self.state).status == Status::Training;
+        if !goes_on {
+            let _ = desk.training.rest();
+        }
+        goes_on
     }
 
     /// It cannot go on. Returns false: there is nothing more to do.
@@ -458,6 +464,7 @@ impl Session {
             }
             state.history.fill(now, weights, memory);
         }
+        training.rest()?;
         Ok(training.weights())
     }
 

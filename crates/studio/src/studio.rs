@@ -3,6 +3,7 @@
 use crate::begin::Plan;
 use crate::condition::Condition;
 use crate::folder::Folder;
+use crate::form::Start;
 use crate::json::{Fields, Json, needed};
 use crate::message::{Fault, MOST_BODY, Request, Response};
 use crate::routes::{Answer, ROUTES};
@@ -21,7 +22,7 @@ pub type Wake = Box<dyn Fn(Arc<Session>) + Send + Sync>;
 pub struct Studio {
     shelf: Shelf,
     /// What the command said.
-    start: Settings,
+    start: Start,
     /// Tells one life of the server from another.
     life: String,
     sessions: Mutex<Vec<Arc<Session>>>,
@@ -30,13 +31,13 @@ pub struct Studio {
 
 impl Studio {
     /// A studio without runs. `life` is another in each life of a server.
-    pub fn new(shelf: Shelf, start: Settings, life: String, wake: Wake) -> Studio {
+    pub fn new(shelf: Shelf, start: Start, life: String, wake: Wake) -> Studio {
         Studio { shelf, start, life, sessions: Mutex::new(Vec::new()), wake }
     }
 
     /// One whose runs are driven by hand.
     pub fn by_hand(shelf: Shelf) -> Studio {
-        Studio::new(shelf, Settings::default(), "0".into(), Box::new(|_| {}))
+        Studio::new(shelf, Start::default(), "0".into(), Box::new(|_| {}))
     }
 
     /// Answers a request: whatever is asked, it never panics.
@@ -95,7 +96,15 @@ impl Studio {
 
     /// What the command said.
     pub fn start(&self) -> &Settings {
-        &self.start
+        &self.start.settings
+    }
+
+    /// Are these settings possible? See [`form::check`].
+    ///
+    /// # Errors
+    /// A body that is none.
+    pub fn check(&self, fields: Fields) -> Result<Json, Fault> {
+        form::check(fields, &self.start)
     }
 
     /// Tells one life of the server from another.
@@ -137,7 +146,7 @@ impl Studio {
 
     pub(crate) fn begin(&self, request: &Request) -> Result<Response, Fault> {
         let mut fields = Fields::read(&request.body)?;
-        let mut settings = form::settings(&mut fields, &self.start)?;
+        let mut start = form::settings(&mut fields, &self.start)?;
         let (mut text, mut from) = (None, None);
         if let Some(mut data) = fields.object("data")? {
             from = data.text("from")?;
@@ -146,7 +155,7 @@ impl Studio {
         }
         match (from.as_deref(), &text) {
             (None | Some("names"), None) => {}
-            (Some("given"), None) => settings.data = self.start.data.clone(),
+            (Some("given"), None) => start.settings.data = self.start.settings.data.clone(),
             (Some("text"), Some(_)) => {}
             _ => {
                 return Err(Fault::wrong(
@@ -157,7 +166,7 @@ impl Studio {
         let name = fields.text("name")?;
         let (save, go) = (fields.truth("save")?.unwrap_or(true), fields.truth("go")?.unwrap_or(true));
         fields.end()?;
-        let session = self.begin_with(settings, text, name, save, go)?;
+        let session = self.begin_with(start, text, name, save, go)?;
         Ok(Response::json(201, &session.summary()))
     }
 
@@ -167,7 +176,7 @@ impl Studio {
     /// Settings or a name that cannot be, a text that cannot be learnt.
     pub fn begin_with(
         &self,
-        settings: Settings,
+        start: Start,
         text: Option<Vec<u8>>,
         name: Option<String>,
         save: bool,
@@ -184,7 +193,7 @@ impl Studio {
         let (run, id) = match (&name, save) {
             (Some(name), true) => (Some(self.shelf.create(name)?), name.clone()),
             (None, true) => {
-                let (run, id) = self.shelf.create_next(settings.preset, open)?;
+                let (run, id) = self.shelf.create_next(start.settings.preset, open)?;
                 (Some(run), id)
             }
             (Some(name), false) => {
@@ -192,12 +201,13 @@ impl Studio {
                 (None, name.clone())
             }
             (None, false) => {
-                let free = (1..).map(|n| format!("{}-unsaved-{n}", settings.preset)).find(|id| !open(id));
+                let free =
+                    (1..).map(|n| format!("{}-unsaved-{n}", start.settings.preset)).find(|id| !open(id));
                 (None, free.unwrap_or_default())
             }
         };
         let folder = run.as_ref().map(|run| run.path().to_path_buf());
-        let session = begin::begin(Plan { settings, text, id, run, go }).inspect_err(|_| {
+        let session = begin::begin(Plan { start, text, id, run, go }).inspect_err(|_| {
             // A folder that was made for nothing goes: without settings it is no run.
             if let Some(folder) = folder.filter(|folder| !folder.join("config.toml").exists()) {
                 let _ = std::fs::remove_dir_all(folder);

@@ -231,7 +231,7 @@ fn a_server_that_dies_goes_on_from_its_checkpoint() {
 
     let second = microgpt_studio::Studio::new(
         microgpt_studio::shelf::Shelf::new(root.path().join("runs")),
-        Settings::default(),
+        microgpt_studio::form::Start::default(),
         "another life".into(),
         Box::new(|_| {}),
     );

@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use microgpt_runs::Settings;
 use microgpt_studio::Studio;
+use microgpt_studio::form::Start;
 use microgpt_studio::json::Json;
 use microgpt_studio::serve::{self, Options};
 use microgpt_studio::shelf::Shelf;
@@ -28,7 +28,7 @@ struct Server {
 impl Server {
     fn new() -> Server {
         let root = tempfile::tempdir().unwrap();
-        let studio = serve::studio(Shelf::new(root.path().join("runs")), Settings::default());
+        let studio = serve::studio(Shelf::new(root.path().join("runs")), Start::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = mpsc::channel();
         let (served, stopped) = (studio.clone(), stop.clone());

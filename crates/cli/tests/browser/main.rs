@@ -8,6 +8,7 @@ mod train;
 mod inside;
 mod change;
 mod tour;
+mod other;
 
 use driver::Browser;
 use studio::Studio;
@@ -31,7 +32,8 @@ fn the_page_shows_what_the_library_computes() {
     tour::ten_stops(&page);
     train::a_second_run_by_the_form(&page);
     tour::address_and_keys(&page);
-    tour::redraws_within(&page);
+    tour::redraws(&page);
+    other::models(&page);
     tour::light_dark_and_narrow(&page);
     tour::exported(&page, &studio);
     train::the_server_goes_and_comes_back(&page, studio);

@@ -84,9 +84,9 @@ pub(crate) fn run(peak: f64, wanted: &[String]) {
         );
         table(
             "linear_dw",
-            &mut || matmul::linear_dw(dw, dy, x, t, i, o),
+            &mut || matmul::linear_dw(dw, dy, x, t, i, o, true),
             &mut || library((o, i, t), dw2, true, dy, (1, o), x, (i, 1)),
-            &mut || naive::linear_dw(dw3, dy, x, t, i, o),
+            &mut || naive::linear_dw(dw3, dy, x, t, i, o, true),
         );
     }
 }

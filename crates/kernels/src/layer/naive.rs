@@ -81,18 +81,18 @@ pub fn backward(
     let zeros = |width: usize| vec![0.0; t * width];
     let (mut dactive, mut dhidden, mut dnorm, mut dfound, mut dqkv) =
         (zeros(h), zeros(h), zeros(c), zeros(c), zeros(3 * c));
-    matmul::naive::linear_dw(dfc2, dout, &s.active, t, h, c);
+    matmul::naive::linear_dw(dfc2, dout, &s.active, t, h, c, true);
     matmul::naive::linear_dx(&mut dactive, dout, fc2, t, h, c, false);
     activation::naive::backward(layer.activation, &mut dhidden, &dactive, &s.hidden);
-    matmul::naive::linear_dw(dfc1, &dhidden, &s.norm2, t, c, h);
+    matmul::naive::linear_dw(dfc1, &dhidden, &s.norm2, t, c, h, true);
     matmul::naive::linear_dx(&mut dnorm, &dhidden, fc1, t, c, h, false);
     let mut dmid = dout.to_vec();
     norm::naive::rmsnorm_backward(&mut dmid, &dnorm, &s.mid, &s.scale2, t, c);
-    matmul::naive::linear_dw(dwo, &dmid, &s.found, t, c, c);
+    matmul::naive::linear_dw(dwo, &dmid, &s.found, t, c, c, true);
     matmul::naive::linear_dx(&mut dfound, &dmid, wo, t, c, c, false);
     let places = [0, c, 2 * c].map(|offset| Place { offset, stride: 3 * c });
     attention::naive::backward(&mut dqkv, places, &dfound, &inputs(layer, &s.qkv, segments));
-    matmul::naive::linear_dw(dwqkv, &dqkv, &s.norm1, t, c, 3 * c);
+    matmul::naive::linear_dw(dwqkv, &dqkv, &s.norm1, t, c, 3 * c, true);
     matmul::naive::linear_dx(&mut dnorm, &dqkv, wqkv, t, c, 3 * c, false);
     let mut dx = dmid;
     norm::naive::rmsnorm_backward(&mut dx, &dnorm, x, &s.scale1, t, c);

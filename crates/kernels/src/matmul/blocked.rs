@@ -1,7 +1,7 @@
 //! Products of any size from panels: what is copied when, so that it is read from the nearest cache.
 //!
-//! for each block of rows, of k: copy A, if that pays;  for each panel of B (three registers wide): copy it, if that
-//! pays, into the first cache;  for each tile of rows: A comes from the second cache, and C.
+//! for each block of rows, of k: copy A, if that pays;  for each block of columns: copy B, if that pays, as panels three
+//! registers wide;  for each panel, which is then in the first cache: for each tile of rows: A and C come from the second.
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
 use super::tile::{self, GROUP, Panel};
@@ -11,6 +11,9 @@ use std::cell::Cell;
 
 /// Most steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB, in the first cache.
 const KC: usize = 192;
+/// Most columns of B that are copied at once, 144 KiB with KC: whole stretches of its rows, which the machine fetches ahead
+/// by itself, where panel by panel it would wait for each row.
+const NC: usize = 192;
 /// Most rows of A per block: 768 KiB with KC, in the second cache.
 const MC: usize = 1024;
 /// A block of C stays in the second cache while k goes on: 1 MiB.
@@ -55,18 +58,39 @@ pub(crate) unsafe fn product(
     c_rs: usize,
     accumulate: bool,
 ) {
-    if k == 0 && !accumulate {
-        for r in 0..m {
-            // SAFETY: the caller vouches for C.
-            unsafe { std::slice::from_raw_parts_mut(c.add(r * c_rs), n).fill(0.0) }
-        }
+    // SAFETY: this function's own contract.
+    unsafe { product_onto(m, n, k, a, b, c, c_rs, if accumulate { c } else { std::ptr::null() }) }
+}
+
+/// `C[m, n] = base[m, n] + A[m, k] B[k, n]`, as [`product`]; base has rows like those of C, or is null, which is 0.
+///
+/// # Safety
+/// As [`product`]; base is C, or overlaps it nowhere.
+pub(crate) unsafe fn product_onto(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: View,
+    b: View,
+    c: *mut f32,
+    c_rs: usize,
+    base: *const f32,
+) {
+    if k == 0 {
+        // SAFETY: the caller vouches for both.
+        unsafe { start(m, n, c, c_rs, base) }
     }
     let lanes = level::current().lanes();
     let mut room = Room::take();
     #[cfg(feature = "gemm")]
     if super::wide::takes(m, n, k, a, b) {
         // SAFETY: this function's own contract.
-        unsafe { super::wide::product((m, n, k), a, b, c, c_rs, accumulate, &mut room) };
+        unsafe {
+            if !base.is_null() {
+                start(m, n, c, c_rs, base);
+            }
+            super::wide::product((m, n, k), a, b, c, c_rs, !base.is_null(), &mut room);
+        }
         return room.give_back();
     }
     let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
@@ -79,35 +103,54 @@ pub(crate) unsafe fn product(
             let strips = room.readable(rows, mc, kc, n);
             // Few rows, or near enough: B is read where it is.
             let direct = b.cs == 1 && (m < 24 || kc * b.rs <= 8192);
-            let mut j0 = 0;
-            while j0 < n {
-                let wide = width(n - j0, lanes);
-                let stride = wide.next_multiple_of(lanes);
-                let (b, b_stride) = match direct {
-                    true => (columns.offset(0, j0).at, b.rs),
-                    false => (room.pack(columns.offset(0, j0), kc, wide, lanes), stride),
-                };
-                let panel = Panel {
-                    m: mc,
-                    k: kc,
-                    a: strips.at,
-                    a_stride: strips.stride,
-                    a_group: strips.group,
-                    b,
-                    b_stride,
-                    b_packed: !direct,
-                    c: c.wrapping_add(r0 * c_rs + j0),
-                    c_stride: c_rs,
-                    n: wide,
-                    accumulate: accumulate || p0 > 0,
-                };
-                // SAFETY: the caller vouches for the matrices, `Room` for its copies.
-                unsafe { tile::run(panel, lanes, strips.columns) };
-                j0 += wide;
+            let block = n.div_ceil(n.div_ceil(NC).max(1)).max(1).next_multiple_of(WIDEST);
+            for n0 in (0..n).step_by(block) {
+                let nc = block.min(n - n0);
+                let columns = columns.offset(0, n0);
+                let copy = if direct { columns.at } else { room.pack(columns, kc, nc) };
+                let mut j0 = 0;
+                while j0 < nc {
+                    let wide = width(nc - j0, lanes);
+                    let at = r0 * c_rs + n0 + j0;
+                    let base = if p0 > 0 { c } else { base };
+                    let panel = Panel {
+                        m: mc,
+                        k: kc,
+                        a: strips.at,
+                        a_stride: strips.stride,
+                        a_group: strips.group,
+                        b: copy.wrapping_add(if direct { j0 } else { j0 * kc }),
+                        b_stride: if direct { b.rs } else { wide.next_multiple_of(lanes) },
+                        b_packed: !direct,
+                        c: c.wrapping_add(at),
+                        c_stride: c_rs,
+                        n: wide,
+                        base: if base.is_null() { base } else { base.wrapping_add(at) },
+                    };
+                    // SAFETY: the caller vouches for the matrices, `Room` for its copies.
+                    unsafe { tile::run(panel, lanes, strips.columns) };
+                    j0 += wide;
+                }
             }
         }
     }
     room.give_back();
+}
+
+/// `C[m, n] = base`, or 0 where base is null; nothing where it is C.
+///
+/// # Safety
+/// As [`product_onto`].
+unsafe fn start(m: usize, n: usize, c: *mut f32, c_rs: usize, base: *const f32) {
+    for r in 0..if base == c { 0 } else { m } {
+        // SAFETY: the caller vouches for both, which do not overlap.
+        unsafe {
+            match base.is_null() {
+                true => c.add(r * c_rs).write_bytes(0, n),
+                false => c.add(r * c_rs).copy_from_nonoverlapping(base.add(r * c_rs), n),
+            }
+        }
+    }
 }
 
 /// Rows of A as the tiles read them; the strides are those of [`Panel`].
@@ -119,6 +162,7 @@ struct Strips {
 }
 
 /// The next panel's columns: three registers, but four left are 2 + 2.
+#[inline(always)]
 fn width(left: usize, lanes: usize) -> usize {
     let registers = left.div_ceil(lanes);
     left.min(lanes * if registers == 4 || registers < 3 { 2 } else { 3 })
@@ -162,22 +206,15 @@ impl Room {
             self.a.resize(lines, Line([0.0; 16]));
         }
         let at: *mut f32 = self.a.as_mut_ptr().cast();
-        // Some columns at a time: they are read from one end to the other, and written a few lines at a place.
-        for p in (0..k).step_by(8) {
-            for r in (0..m).step_by(GROUP) {
-                let from = a.offset(r, p);
-                let from = View { at: from.at, rs: a.cs, cs: a.rs };
-                pack(from, 8.min(k - p), GROUP.min(m - r), at.wrapping_add(r * k + p * GROUP), GROUP);
-            }
-        }
+        pack_strips(View { at: a.at, rs: a.cs, cs: a.rs }, k, m, at);
         Strips { at, stride: GROUP, group: k * GROUP, columns: true }
     }
 
-    /// `b[0..k, 0..n]` in rows of whole registers.
-    fn pack(&mut self, b: View, k: usize, n: usize, lanes: usize) -> *const f32 {
-        assert!(k <= KC && n <= WIDEST, "a panel of {k} x {n}");
-        let to = self.get(KC * WIDEST);
-        pack(b, k, n, to, n.next_multiple_of(lanes));
+    /// `b[0..k, 0..n]` as panels, one behind the other, each in rows of whole registers.
+    fn pack(&mut self, b: View, k: usize, n: usize) -> *const f32 {
+        assert!(k <= KC && n <= NC, "a block of {k} x {n}");
+        let to = self.get(KC * NC);
+        pack_panels(b, k, n, to);
         to
     }
 
@@ -213,6 +250,29 @@ simd! {
     /// `to[p, j] = b[p, j]` in rows of whole registers, `stride` apart, zeros behind the last column.
     fn pack(b: View, k: usize, n: usize, to: *mut f32, stride: usize) = pack_body;
 }
+simd! {
+    /// The same, panel behind panel.
+    fn pack_panels(b: View, k: usize, n: usize, to: *mut f32) = pack_panels_body;
+}
+
+simd! {
+    /// `to[r / 16][p][r % 16] = a[p, r]` for `k` rows p of `m` numbers r: strips of 16 columns, zeros behind the last.
+    fn pack_strips(a: View, k: usize, m: usize, to: *mut f32) = pack_strips_body;
+}
+
+#[inline(always)]
+fn pack_strips_body<V: Vector>(a: View, k: usize, m: usize, to: *mut f32) {
+    // SAFETY: `product`'s caller vouches for A, `Room` for whole strips.
+    unsafe {
+        // Some rows at a time: they are read from one end to the other, and written a few lines at a place.
+        for p in (0..k).step_by(8) {
+            for r in (0..m).step_by(GROUP) {
+                let (a, to) = (a.offset(p, r), to.add(r * k + p * GROUP));
+                pack_body::<V>(a, 8.min(k - p), GROUP.min(m - r), to, GROUP);
+            }
+        }
+    }
+}
 
 #[inline(always)]
 fn pack_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32, stride: usize) {
@@ -220,26 +280,80 @@ fn pack_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32, stride: usize
     unsafe {
         if b.cs == 1 {
             for p in 0..k {
-                for j in (0..n).step_by(V::LANES) {
-                    let from = b.at.add(p * b.rs + j);
-                    let row = if j + V::LANES <= n { V::load(from) } else { V::load_part(from, n - j) };
-                    row.store(to.add(p * stride + j));
-                }
+                copy_row::<V>(b.at.add(p * b.rs), n, to.add(p * stride));
             }
             return;
         }
         for j in (0..n).step_by(V::LANES) {
-            let (whole, mut p) = (b.rs == 1 && j + V::LANES <= n, 0);
-            while whole && p + V::LANES <= k {
-                V::transpose(b.at.add(j * b.cs + p), b.cs, to.add(p * stride + j), stride);
-                p += V::LANES;
-            }
-            for p in p..k {
-                for lane in 0..V::LANES {
-                    let inside = j + lane < n;
-                    *to.add(p * stride + j + lane) =
-                        if inside { *b.at.add(p * b.rs + (j + lane) * b.cs) } else { 0.0 };
+            turn::<V>(b.offset(0, j), k, n - j, to.add(j), stride);
+        }
+    }
+}
+
+#[inline(always)]
+fn pack_panels_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32) {
+    // SAFETY: as above; the panels together have `n` columns, rounded up to a register.
+    unsafe {
+        let mut j = 0;
+        if b.cs == 1 {
+            // Whole rows, one behind the other: the first panel's part of each, the second's ...
+            for p in 0..k {
+                let mut j = 0;
+                while j < n {
+                    let wide = width(n - j, V::LANES);
+                    let stride = wide.next_multiple_of(V::LANES);
+                    copy_row::<V>(b.at.add(p * b.rs + j), wide, to.add(j * k + p * stride));
+                    j += wide;
                 }
+            }
+            return;
+        }
+        while j < n {
+            let wide = width(n - j, V::LANES);
+            let stride = wide.next_multiple_of(V::LANES);
+            for i in (0..wide).step_by(V::LANES) {
+                turn::<V>(b.offset(0, j + i), k, n - j - i, to.add(j * k + i), stride);
+            }
+            j += wide;
+        }
+    }
+}
+
+/// `n` numbers, and zeros up to a whole register.
+///
+/// # Safety
+/// They can be read, and whole registers written.
+#[inline(always)]
+unsafe fn copy_row<V: Vector>(from: *const f32, n: usize, to: *mut f32) {
+    // SAFETY: this function's own contract.
+    unsafe {
+        for j in (0..n).step_by(V::LANES) {
+            let row = if j + V::LANES <= n { V::load(from.add(j)) } else { V::load_part(from.add(j), n - j) };
+            row.store(to.add(j));
+        }
+    }
+}
+
+/// A register of columns, of which `n` are there: `to[p * stride + j] = b[p, j]`, zeros behind the last.
+///
+/// # Safety
+/// They can be read, and `k` registers written, `stride` apart.
+#[inline(always)]
+unsafe fn turn<V: Vector>(b: View, k: usize, n: usize, to: *mut f32, stride: usize) {
+    // SAFETY: this function's own contract.
+    unsafe {
+        let mut p = 0;
+        while b.rs == 1 && n >= V::LANES && p + V::LANES <= k {
+            if n >= 2 * V::LANES {
+                // The next register of columns comes from afar meanwhile.
+                (V::LANES..2 * V::LANES).for_each(|j| V::prefetch(b.at.wrapping_add(j * b.cs + p)));
+            }
+            V::transpose(b.at.add(p), b.cs, to.add(p * stride), stride);
+            p += V::LANES;
+        }
+        for p in p..k {
+            for lane in 0..V::LANES {
+                *to.add(p * stride + lane) = if lane < n { *b.at.add(p * b.rs + lane * b.cs) } else { 0.0 };
             }
         }
     }

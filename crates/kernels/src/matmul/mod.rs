@@ -17,6 +17,7 @@ mod tile;
 #[cfg(feature = "gemm")]
 mod wide;
 
+use blocked::product_onto;
 pub(crate) use blocked::{Line, View, product, transpose};
 pub(crate) use dot::row;
 
@@ -43,10 +44,11 @@ pub mod naive {
     }
 
     /// See [`linear_dw`](super::linear_dw).
-    pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: usize) {
+    pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: usize, accumulate: bool) {
         for r in 0..o {
             for c in 0..i {
-                dw[r * i + c] += (0..t).map(|p| dy[p * o + r] * x[p * i + c]).sum::<f32>();
+                let sum = (0..t).map(|p| dy[p * o + r] * x[p * i + c]).sum::<f32>();
+                dw[r * i + c] = sum + if accumulate { dw[r * i + c] } else { 0.0 };
             }
         }
     }
@@ -82,6 +84,29 @@ pub fn linear(y: &mut [f32], x: &[f32], w: &[f32], t: usize, i: usize, o: usize,
     }
 }
 
+/// `y[t, o] = onto[t, o] + sum_i x[t, i] w[o, i]`: a [`linear`] layer beside a way past it.
+///
+/// Shapes: as [`linear`]; onto `[T, O]`.
+///
+/// # Panics
+/// If a slice is not of its shape.
+pub fn linear_onto(y: &mut [f32], onto: &[f32], x: &[f32], w: &[f32], t: usize, i: usize, o: usize) {
+    check("linear_onto: onto", onto, (t, o));
+    check("linear_onto: y", y, (t, o));
+    if t <= 2 {
+        y.copy_from_slice(onto);
+        return linear(y, x, w, t, i, o, true);
+    }
+    check("linear_onto: x", x, (t, i));
+    check("linear_onto: w", w, (o, i));
+    let (a, b) = (View { at: x.as_ptr(), rs: i, cs: 1 }, View { at: w.as_ptr(), rs: 1, cs: i });
+    #[expect(unsafe_code, reason = "checked shapes")]
+    // SAFETY: the lengths of all four were checked above, and a mutable slice overlaps no other.
+    unsafe {
+        product_onto(t, o, i, a, b, y.as_mut_ptr(), o, onto.as_ptr())
+    }
+}
+
 /// `dx[t, i] (+)= sum_o dy[t, o] w[o, i]`: the gradient of [`linear`] for its input.
 ///
 /// Shapes: dx `[T, I]`, dy `[T, O]`, w `[O, I]`. Adds to dx where `accumulate`, else replaces it.
@@ -100,13 +125,13 @@ pub fn linear_dx(dx: &mut [f32], dy: &[f32], w: &[f32], t: usize, i: usize, o: u
     }
 }
 
-/// `dw[o, i] += sum_t dy[t, o] x[t, i]`: the gradient of [`linear`] for its weights, summed in registers over all rows.
+/// `dw[o, i] (+)= sum_t dy[t, o] x[t, i]`: the gradient of [`linear`] for its weights, summed in registers over all rows.
 ///
-/// Shapes: dw `[O, I]`, dy `[T, O]`, x `[T, I]`.
+/// Shapes: dw `[O, I]`, dy `[T, O]`, x `[T, I]`. Adds to dw where `accumulate`, else replaces it.
 ///
 /// # Panics
 /// If a slice is not of its shape.
-pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: usize) {
+pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: usize, accumulate: bool) {
     check("linear_dw: dw", dw, (o, i));
     check("linear_dw: dy", dy, (t, o));
     check("linear_dw: x", x, (t, i));
@@ -114,7 +139,7 @@ pub fn linear_dw(dw: &mut [f32], dy: &[f32], x: &[f32], t: usize, i: usize, o: u
     #[expect(unsafe_code, reason = "checked shapes")]
     // SAFETY: the lengths of all three were checked above, and a mutable slice overlaps no other.
     unsafe {
-        product(o, i, t, a, b, dw.as_mut_ptr(), i, true)
+        product(o, i, t, a, b, dw.as_mut_ptr(), i, accumulate)
     }
 }
 
@@ -222,11 +247,16 @@ mod tests {
                     linear_dx(&mut dx, &dy, &w, t, i, o, accumulate);
                     naive::linear_dx(&mut dx2, &dy, &w, t, i, o, accumulate);
                     assert_close(&dx, &dx2, 1e-5, &format!("linear_dx {name}"));
+                    let (mut dw, mut dw2) = (numbers(o * i, 4), numbers(o * i, 4));
+                    linear_dw(&mut dw, &dy, &x, t, i, o, accumulate);
+                    naive::linear_dw(&mut dw2, &dy, &x, t, i, o, accumulate);
+                    assert_close(&dw, &dw2, 1e-5, &format!("linear_dw {name}"));
                 }
-                let (mut dw, mut dw2) = (numbers(o * i, 4), numbers(o * i, 4));
-                linear_dw(&mut dw, &dy, &x, t, i, o);
-                naive::linear_dw(&mut dw2, &dy, &x, t, i, o);
-                assert_close(&dw, &dw2, 1e-5, &format!("linear_dw {name}"));
+                let (mut y, onto) = (numbers(t * o, 5), numbers(t * o, 4));
+                let mut y2 = onto.clone();
+                linear_onto(&mut y, &onto, &x, &w, t, i, o);
+                naive::linear(&mut y2, &x, &w, t, i, o, true);
+                assert_close(&y, &y2, 1e-5, &format!("linear_onto {name}"));
             }
         });
     }

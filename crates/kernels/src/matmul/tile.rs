@@ -30,8 +30,8 @@ pub(super) struct Panel {
     pub c_stride: usize,
     /// Columns: more than `NV - 1` registers, at most `NV`.
     pub n: usize,
-    /// Add to C, or replace it.
-    pub accumulate: bool,
+    /// What is added to, in rows like those of C: C itself, another matrix, or null for nothing.
+    pub base: *const f32,
 }
 
 /// `$body` for each row `$i` of the tile, written out: a loop of that length the compiler may leave a loop, and keep
@@ -62,7 +62,11 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
         // C comes from afar while the sums are made.
         for i in 0..MR {
             for j in 0..NV {
-                V::prefetch(p.c.wrapping_add(i * c_stride + j * V::LANES));
+                let at = i * c_stride + j * V::LANES;
+                V::prefetch(p.c.wrapping_add(at));
+                if p.base != p.c {
+                    V::prefetch(p.base.wrapping_add(at));
+                }
             }
         }
     }
@@ -95,13 +99,15 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
         }
         rows!(i => {
             for j in 0..NV {
-                let at = p.c.add(i * c_stride + j * V::LANES);
+                let at = i * c_stride + j * V::LANES;
+                let (base, to) = (p.base.wrapping_add(at), p.c.add(at));
                 if j < NV - 1 || last == V::LANES {
-                    let sum = if p.accumulate { V::load(at) + sums[i][j] } else { sums[i][j] };
-                    sum.store(at);
+                    let sum = if p.base.is_null() { sums[i][j] } else { V::load(base) + sums[i][j] };
+                    sum.store(to);
                 } else {
-                    let sum = if p.accumulate { V::load_part(at, last) + sums[i][j] } else { sums[i][j] };
-                    sum.store_part(at, last);
+                    let sum =
+                        if p.base.is_null() { sums[i][j] } else { V::load_part(base, last) + sums[i][j] };
+                    sum.store_part(to, last);
                 }
             }
         });
@@ -155,6 +161,9 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
             (left, tiles) = (left - height, tiles - 1);
             p.a = p.a.wrapping_add(if COLUMNS { height } else { height * p.a_stride });
             p.c = p.c.wrapping_add(height * p.c_stride);
+            if !p.base.is_null() {
+                p.base = p.base.wrapping_add(height * p.c_stride);
+            }
         }
     }
 }
@@ -180,7 +189,7 @@ panels! {
 /// One panel, A by rows or by columns.
 ///
 /// # Safety
-/// `a`, `b`, `c` can be read (and `c` written) over their whole extent: `[m, k]`, `[k, n]` (when padded: up
+/// `a`, `b`, and `base` or null, can be read, and `c` written, over their whole extent: `[m, k]`, `[k, n]` (when padded: up
 /// to whole registers) and `[m, n]`.
 pub(super) unsafe fn run(p: Panel, lanes: usize, columns: bool) {
     match (p.n.div_ceil(lanes), columns) {

@@ -1,4 +1,4 @@
-//! What has a kernel, backwards; the rest is in `primitives`.
+//! What has a kernel, backwards; the rest is in `primitives`. Gradients are where `slopes` puts them.
 
 use super::forward::kernel_of;
 use super::{Place, Stored, Tape};
@@ -15,51 +15,20 @@ impl Tape {
     pub(super) fn backward_past(&mut self, loss: Id, mut past: impl FnMut(&mut Tape, usize)) {
         let stored = self.get(loss);
         assert_eq!(stored.shape.len(), 1, "backward: expected one number, found {}", stored.shape);
-        self.room_for_grads();
-        self.grads[stored.start] = 1.0;
         self.clock.skip();
-        self.tensors[loss.0 as usize].touched = true;
+        self.touch(loss);
+        let slope = self.get(loss).slope;
+        self.slopes[slope] = 1.0;
         for i in (0..=loss.0 as usize).rev() {
             // What nothing was computed from, or only what the loss does not depend on, has no gradient.
             if self.tensors[i].touched {
-                self.hand_on(self.tensors[i]);
+                let y = self.tensors[i];
+                self.hand_on(y);
+                self.let_go(&y);
                 self.clock.ended(self.tensors[i].op, 1);
             }
             past(self, i);
         }
-    }
-
-    /// The tensor whose numbers these are: that of which `id` is some columns.
-    pub(super) fn owner(&self, mut id: Id) -> Id {
-        while let Op::Columns { x, .. } = self.get(id).op {
-            id = x;
-        }
-        id
-    }
-
-    /// Is there something in the gradient of `id`, or of the tensor that all these columns are, to add to? After this
-    /// there is.
-    pub(super) fn touch(&mut self, id: Id) -> bool {
-        let owner = self.owner(id);
-        let before = std::mem::replace(&mut self.tensors[owner.0 as usize].touched, true);
-        self.tensors[id.0 as usize].touched = true;
-        before
-    }
-
-    /// Makes sure that the gradient of `id` can be added to: what was not touched is 0.
-    pub(super) fn ready(&mut self, id: Id) {
-        let owner = self.owner(id);
-        let stored = self.get(owner);
-        assert_eq!(
-            stored.place,
-            Place::Step,
-            "{:?}: gradients of parameters come from gather, linear and +",
-            stored.op
-        );
-        if !self.touch(owner) {
-            self.grads[stored.all()].fill(0.0);
-        }
-        self.tensors[id.0 as usize].touched = true;
     }
 
     /// Is there something in the gradients of these to add to, or are they to be replaced? They are where they make up
@@ -84,11 +53,10 @@ impl Tape {
     fn pass(&mut self, x: Id, y: &Stored) {
         let to = self.get(x);
         if to.place == Place::Params {
-            return slices::add_into(self.param_grads.at(to.all()), &self.grads[y.all()]);
+            return slices::add_into(self.param_grads.at(to.all()), &self.slopes[y.slopes()]);
         }
         let add = self.touch(x);
-        let (before, dy) = self.grads.split_at_mut(y.start);
-        let (dx, dy) = (&mut before[to.all()], &dy[..y.shape.len()]);
+        let [dx, dy] = self.slopes.each([self.get(x).slopes(), y.slopes()]);
         if add { slices::add_into(dx, dy) } else { dx.copy_from_slice(dy) }
     }
 
@@ -97,17 +65,10 @@ impl Tape {
         assert_eq!(w.place, Place::Params, "linear: weights are parameters");
         assert_eq!(input.place, Place::Step, "linear: the input is a tensor of this step");
         let (t, i, o) = (y.shape.rows, input.shape.cols, y.shape.cols);
-        matmul::linear_dw(
-            self.param_grads.at(w.all()),
-            &self.grads[y.all()],
-            &self.values[input.all()],
-            t,
-            i,
-            o,
-        );
+        let (dw, add) = self.param_grads.first(w.all());
+        matmul::linear_dw(dw, &self.slopes[y.slopes()], &self.values[input.all()], t, i, o, add);
         let add = self.touch(x);
-        let (before, dy) = self.grads.split_at_mut(y.start);
-        let (dx, dy) = (&mut before[input.all()], &dy[..y.shape.len()]);
+        let [dx, dy] = self.slopes.each([self.get(x).slopes(), y.slopes()]);
         matmul::linear_dx(dx, dy, &self.params[w.all()], t, i, o, add);
     }
 
@@ -118,10 +79,10 @@ impl Tape {
             Op::Param { .. } | Op::Columns { .. } => {}
             Op::CrossEntropy(logits) => {
                 // The logits were given theirs together with the loss, as if this were all there is to it.
-                let g = self.grads[y.start];
+                let g = self.slopes[y.slope];
                 if g != 1.0 {
-                    let logits = self.get(logits).all();
-                    slices::scale(&mut self.grads[logits], g);
+                    let logits = self.get(logits).slopes();
+                    slices::scale(&mut self.slopes[logits], g);
                 }
             }
             Op::Remember { .. } | Op::Model { .. } => panic!("backward: decoding keeps no gradient"),
@@ -129,7 +90,10 @@ impl Tape {
                 let w = self.get(w);
                 assert_eq!(w.place, Place::Params, "gather: a table of parameters");
                 for (r, &row) in by.of(&self.batch).iter().enumerate() {
-                    slices::add_into(self.param_grads.at(w.row(row as usize)), &self.grads[y.row(r)]);
+                    slices::add_into(
+                        self.param_grads.at(w.row(row as usize)),
+                        &self.slopes[y.slope().row(r)],
+                    );
                 }
             }
             Op::Embed { tokens, places } => {
@@ -137,7 +101,7 @@ impl Tape {
                 embed::backward(
                     self.param_grads.with([what.all(), place.all()]),
                     [what.all(), place.all()],
-                    &self.grads[y.all()],
+                    &self.slopes[y.slopes()],
                     &self.values[y.all()],
                     &self.values[y.kept..y.kept + t],
                     &self.batch.tokens,
@@ -153,9 +117,9 @@ impl Tape {
             }
             Op::Activate { x, f } => {
                 let add = self.touch_all([x]);
-                let x = self.get(x).all();
-                let (before, dy) = self.grads.split_at_mut(y.start);
-                let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
+                let x = self.get(x);
+                let [dx, dy] = self.slopes.each([x.slopes(), y.slopes()]);
+                let x = x.all();
                 match kernel_of(f) {
                     Some(kernel) => activation::backward(kernel, dx, dy, &self.values[x], add),
                     None => {
@@ -169,11 +133,10 @@ impl Tape {
             Op::Gate { x, g, f } => {
                 self.ready(x);
                 self.ready(g);
-                let (x, g) = (self.get(x).all(), self.get(g).all());
-                let (before, dy) = self.grads.split_at_mut(y.start);
-                let dy = &dy[..y.shape.len()];
-                let [dx, dg] = before.get_disjoint_mut([x.clone(), g.clone()]).expect("two tensors");
-                formula::backward(&f.formula().slopes, dx, dg, dy, &self.values[x], &self.values[g]);
+                let (x, g) = (self.get(x), self.get(g));
+                let [dx, dg, dy] = self.slopes.each([x.slopes(), g.slopes(), y.slopes()]);
+                let (x, g) = (&self.values[x.all()], &self.values[g.all()]);
+                formula::backward(&f.formula().slopes, dx, dg, dy, x, g);
             }
             Op::Linear { x, w } if self.narrow_linear_back(&y, x, w) => {}
             Op::Linear { x, w } => self.linear_back(&y, x, w),
@@ -190,25 +153,23 @@ impl Tape {
             Op::Dropout { x, rate, place } => self.dropout_back(&y, x, rate, place),
             Op::Affine { x, scale, .. } => {
                 self.ready(x);
-                let x = self.get(x).all();
-                let (before, dy) = self.grads.split_at_mut(y.start);
-                slices::axpy(&mut before[x], scale as f32, &dy[..y.shape.len()]);
+                let [dx, dy] = self.slopes.each([self.get(x).slopes(), y.slopes()]);
+                slices::axpy(dx, scale as f32, dy);
             }
             Op::Reshape(x) => {
                 self.ready(x);
-                let x = self.get(x);
-                let (before, dy) = self.grads.split_at_mut(y.start);
-                for (r, dy) in dy[..y.shape.len()].chunks_exact(x.shape.cols).enumerate() {
-                    slices::add_into(&mut before[x.row(r)], dy);
+                let (around, x) = self.slopes_around(x);
+                let [dx, dy] = self.slopes.each([around, y.slopes()]);
+                for (r, dy) in dy.chunks_exact(x.shape.cols).enumerate() {
+                    slices::add_into(&mut dx[x.row(r)], dy);
                 }
             }
             Op::RmsNorm(x) => {
                 let add = self.touch_all([x]);
-                let x = self.get(x).all();
-                let (before, dy) = self.grads.split_at_mut(y.start);
-                let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
+                let x = self.get(x);
+                let [dx, dy] = self.slopes.each([x.slopes(), y.slopes()]);
                 let inverse = &self.values[y.kept..y.kept + t];
-                norm::rmsnorm_backward(dx, dy, &self.values[x], inverse, t, c, add);
+                norm::rmsnorm_backward(dx, dy, &self.values[x.all()], inverse, t, c, add);
             }
             Op::Sinusoids => {}
             Op::Rotate { .. } => self.rotate_back(&y),
@@ -216,17 +177,37 @@ impl Tape {
             Op::Attention { q, k, v, sight } | Op::LinearAttention { q, k, v, sight } => {
                 let add = self.touch_all([q, k, v]);
                 let tables = [q, k, v].map(|id| self.get(id));
+                let all = [q, k, v].map(|id| self.get(self.owner(id)).slopes());
                 let rows =
                     |s: Stored| attention::Rows { data: &self.values, offset: s.start, stride: s.stride };
-                let [q, k, v] = tables.map(rows);
-                let places = tables.map(|s| attention::Place { offset: s.start, stride: s.stride });
+                let [q_rows, k_rows, v_rows] = tables.map(rows);
                 let (heads, head_size) = (sight.heads(), c / sight.heads());
                 let (segments, variant) = (&self.segments, self.tables.variant(sight));
-                let inputs = attention::Inputs { q, k, v, segments, heads, head_size, variant };
+                let inputs = attention::Inputs {
+                    q: q_rows,
+                    k: k_rows,
+                    v: v_rows,
+                    segments,
+                    heads,
+                    head_size,
+                    variant,
+                };
                 let saved = attention::saved_len(segments, heads, head_size);
-                let (grads, dout) = self.grads.split_at_mut(y.start);
-                let dout = &dout[..y.shape.len()];
                 let (out, saved) = (&self.values[y.all()], &self.values[y.kept..y.kept + saved]);
+                // One slice holds all three gradients. If y's lies among them, as it may if they are of different
+                // tensors, it is read from a copy.
+                let start = all.iter().map(|all| all.start).min().unwrap_or_default();
+                let end = all.iter().map(|all| all.end).max().unwrap_or_default();
+                let place = |s: Stored| attention::Place { offset: s.slope - start, stride: s.stride };
+                let (grads, dout) = if y.slope < end && start < y.slopes().end {
+                    self.among.grow(y.shape.len());
+                    self.among[..y.shape.len()].copy_from_slice(&self.slopes[y.slopes()]);
+                    (&mut self.slopes[start..end], &self.among[..y.shape.len()])
+                } else {
+                    let [grads, dout] = self.slopes.each([start..end, y.slopes()]);
+                    (grads, &*dout)
+                };
+                let places = tables.map(place);
                 match y.op {
                     Op::Attention { .. } => {
                         attention::backward(grads, places, dout, out, saved, &inputs, add)

@@ -116,8 +116,8 @@ impl Tape {
             }
             Op::LinearOnto { x, w, onto } => {
                 let (before, out, _) = self.split(y);
-                out.copy_from_slice(before.all(onto));
-                matmul::linear(out, before.all(x), before.all(w), t, before.get(x).shape.cols, c, true);
+                let (onto, inner) = (before.all(onto), before.get(x).shape.cols);
+                matmul::linear_onto(out, onto, before.all(x), before.all(w), t, inner, c);
             }
             Op::LinearBias { .. }
             | Op::RmsNormGain { .. }
@@ -180,11 +180,12 @@ impl Tape {
                 let batch = std::mem::take(&mut self.batch);
                 let x = self.get(logits);
                 let scale = 1.0 / batch.loss_rows as f32;
-                self.room_for_grads();
-                let mut grads = std::mem::take(&mut self.grads);
+                self.touch(logits);
+                let place = self.get(logits).slopes();
+                let mut slopes = std::mem::take(&mut self.slopes);
                 let (before, out, losses) = self.split(y);
                 let (losses, targets) = (&mut losses[..x.shape.rows], Index::Targets.of(&batch));
-                let dlogits = &mut grads[x.all()];
+                let dlogits = &mut slopes[place];
                 let sum = cross_entropy::cross_entropy(
                     losses,
                     dlogits,
@@ -194,8 +195,7 @@ impl Tape {
                     scale,
                 );
                 out[0] = (sum / batch.loss_rows as f64) as f32;
-                (self.grads, self.batch) = (grads, batch);
-                self.touch(logits);
+                (self.slopes, self.batch) = (slopes, batch);
             }
             _ => self.primitive(*y),
         }

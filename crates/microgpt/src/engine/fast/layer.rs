@@ -72,13 +72,13 @@ impl Tape {
         let Some(head) = self.head(x, y) else { return false };
         let add = self.touch(x);
         let (x, w) = (self.get(x), self.get(w));
-        let (before, dy) = self.grads.split_at_mut(y.start);
+        let [dx, dy] = self.slopes.each([x.slopes(), y.slopes()]);
         head::backward(
             &head,
-            &mut before[x.all()],
+            dx,
             add,
             self.param_grads.at(w.all()),
-            &dy[..y.shape.len()],
+            dy,
             &self.values[x.all()],
             &self.params[w.all()],
         );
@@ -101,7 +101,7 @@ impl Tape {
 
     pub(super) fn layer_kept_len(&self, op: Op, shape: Shape) -> usize {
         let layer = kernel(op, shape.cols).expect("a layer with a kernel");
-        // The way back writes its notes where the gradients of what is kept would be.
+        // The way back writes its notes behind the gradient of y.
         layer.kept_len(shape.rows, &self.segments).max(layer.scratch_len())
     }
 
@@ -138,19 +138,20 @@ impl Tape {
         let weights = offset as usize..offset as usize + layer.weights_len();
         let add = self.touch(x);
         let x = self.get(x);
-        let (before, rest) = self.grads.split_at_mut(y.start);
-        let (dout, scratch) = rest.split_at_mut(y.kept - y.start);
+        let notes = y.slope + (y.kept - y.start);
+        let notes = notes..notes + layer.scratch_len();
+        let [dx, dout, scratch] = self.slopes.each([x.slopes(), y.slopes(), notes]);
         let kept_len = layer.kept_len(y.shape.rows, &self.segments);
         layer::backward(
             &layer,
-            &mut before[x.all()],
+            dx,
             add,
             self.param_grads.at(weights.clone()),
-            &dout[..y.shape.len()],
+            dout,
             &self.params[weights],
             &self.values[y.kept..y.kept + kept_len],
             &self.segments,
-            &mut scratch[..layer.scratch_len()],
+            scratch,
         );
     }
 }

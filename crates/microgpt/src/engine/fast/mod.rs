@@ -21,6 +21,7 @@ mod places;
 mod primitives;
 mod ready;
 mod recurrent;
+mod slopes;
 mod sums;
 
 /// The fast engine.
@@ -43,9 +44,12 @@ struct Tape {
     memory_cols: usize,
     /// The numbers of this step's tensors, and what kernels keep for the way back. Longer than what is in use.
     values: Buffer,
-    /// The gradients, at the same places.
-    grads: Buffer,
     used: usize,
+    slopes: slopes::Slopes,
+    /// A gradient that is read while its neighbours are written.
+    among: Buffer,
+    /// Do gradients stay where they are until the next step?
+    keep: bool,
     tensors: Vec<Stored>,
     /// Names, in the order in which they were given: the last that a tensor got is its own.
     labels: Vec<(Id, Label)>,
@@ -76,6 +80,8 @@ struct Stored {
     kept: usize,
     /// Does its gradient hold something already? If not, the first that comes need not be added.
     touched: bool,
+    /// If it does, where it stands among the gradients, with the same stride.
+    slope: usize,
 }
 
 impl Stored {
@@ -107,7 +113,7 @@ impl Fast {
     /// An engine with these parameters.
     pub fn new(params: Vec<f32>) -> Fast {
         let (params, param_grads) = (Buffer::from(&params[..]), sums::Sums::zeros(params.len()));
-        Fast { tape: RefCell::new(Tape { params, param_grads, fuse: true, ..Tape::default() }) }
+        Fast { tape: RefCell::new(Tape { params, param_grads, fuse: true, keep: true, ..Tape::default() }) }
     }
 
     /// An engine that takes no shortcuts: every composite by its definition. Slow; for tests of the shortcuts.
@@ -188,9 +194,16 @@ impl Engine for Fast {
         // Before the first way back there are none, which is as good as 0.
         let number = |i| match stored.place {
             Place::Params => f64::from(tape.param_grads.number(i)),
-            _ => tape.grads.get(i).map_or(0.0, |&g| f64::from(g)),
+            _ => tape.slopes.get(i).map_or(0.0, |&g| f64::from(g)),
         };
-        (0..stored.shape.rows).flat_map(|row| stored.row(row)).map(number).collect()
+        let place = match stored.place {
+            Place::Params => stored,
+            _ => {
+                let (all, part) = tape.slopes_around(tensor);
+                Stored { start: all.start + part.start, ..part }
+            }
+        };
+        (0..stored.shape.rows).flat_map(|row| place.row(row)).map(number).collect()
     }
 
     fn nodes(&self) -> Vec<Node> {
@@ -210,6 +223,7 @@ impl Learner<f32> for Fast {
         tape.tensors.clear();
         tape.labels.clear();
         tape.used = 0;
+        tape.slopes.clear();
         if !batch.decoding {
             tape.param_grads.clear();
         }
@@ -235,6 +249,10 @@ impl Learner<f32> for Fast {
 
     fn backward_while(&mut self, loss: Id, aside: usize, ready: &mut dyn FnMut(Range<usize>, &[f32])) {
         self.tape.get_mut().backward_while(loss, aside, ready);
+    }
+
+    fn spare_memory(&mut self) {
+        self.tape.get_mut().keep = false;
     }
 
     fn params(&self) -> Ref<'_, [f32]> {
@@ -302,17 +320,12 @@ impl Tape {
         start
     }
 
-    /// Room for the gradients, when it is known of how many numbers: who only looks, or decodes, needs none.
-    fn room_for_grads(&mut self) {
-        self.grads.grow_amply(self.used);
-    }
-
     fn eval(&mut self, op: Op, shape: Shape) -> Id {
         let id = Id(self.tensors.len() as u32);
         if let Op::Param { offset } = op {
             assert!(offset + shape.len() <= self.params.len(), "no such parameters");
             let (place, start, stride) = (Place::Params, offset, shape.cols);
-            self.tensors.push(Stored { op, shape, place, start, stride, kept: 0, touched: false });
+            self.tensors.push(Stored { op, shape, place, start, stride, kept: 0, touched: false, slope: 0 });
             return id;
         }
         // Some tensors are other names for numbers that are there; the others get room.
@@ -329,7 +342,7 @@ impl Tape {
         let kept = self.used;
         let kept_len = self.kept_len(op, shape);
         self.room(kept_len);
-        let stored = Stored { op, shape, place, start, stride, kept, touched: false };
+        let stored = Stored { op, shape, place, start, stride, kept, touched: false, slope: 0 };
         self.tensors.push(stored);
         self.forward(&stored);
         self.clock.ended(op, 0);

@@ -40,7 +40,7 @@ impl Tape {
         let (x, params) = match y.op {
             Op::LinearBias { x, w, bias } => {
                 let bias = self.get(bias).all();
-                slices::sum_rows(self.param_grads.at(bias), &self.grads[y.all()]);
+                slices::sum_rows(self.param_grads.at(bias), &self.slopes[y.slopes()]);
                 return self.linear_back(y, x, w);
             }
             Op::RmsNormGain { x, gain } => (x, [gain; 3]),
@@ -49,11 +49,10 @@ impl Tape {
             op => unreachable!("{op:?} has no row of parameters"),
         };
         self.ready(x);
-        let x = self.get(x).all();
+        let x = self.get(x);
         let places = params.map(|id| self.get(id).all());
-        let (before, dy) = self.grads.split_at_mut(y.start);
-        let (dx, dy) = (&mut before[x.clone()], &dy[..y.shape.len()]);
-        let (x, kept) = (&self.values[x], &self.values[y.kept..]);
+        let [dx, dy] = self.slopes.each([x.slopes(), y.slopes()]);
+        let (x, kept) = (&self.values[x.all()], &self.values[y.kept..]);
         let weights = |i: usize| &self.params[places[i].clone()];
         let grads = self.param_grads.with(places.clone());
         match y.op {
@@ -84,9 +83,9 @@ impl Tape {
 
     pub(super) fn dropout_back(&mut self, y: &Stored, x: Id, rate: f64, place: u32) {
         self.ready(x);
-        let (x, chance) = (self.get(x).all(), self.chance.expect("a step that is left to chance"));
-        let (before, dy) = self.grads.split_at_mut(y.start);
-        let rows = before[x].chunks_exact_mut(y.shape.cols).zip(dy.chunks_exact(y.shape.cols));
+        let (x, chance) = (self.get(x), self.chance.expect("a step that is left to chance"));
+        let [dx, dy] = self.slopes.each([x.slopes(), y.slopes()]);
+        let rows = dx.chunks_exact_mut(y.shape.cols).zip(dy.chunks_exact(y.shape.cols));
         for ((dx, dy), key) in rows.zip(self.batch.row_keys(chance, place)) {
             dropout::backward(dx, dy, key, rate);
         }

@@ -101,12 +101,12 @@ impl Tape {
     pub(super) fn rotate_back(&mut self, y: &Stored) {
         let Op::Rotate { x, heads, base } = y.op else { unreachable!("{:?}", y.op) };
         self.ready(x);
-        let (x, rows, heads) = (self.get(x), self.positions(), heads as usize);
+        let ((around, x), rows, heads) = (self.slopes_around(x), self.positions(), heads as usize);
         let d = y.shape.cols / heads;
         let turns = self.tables.get(What::Turns(base), rows, d);
-        let (before, dy) = self.grads.split_at_mut(y.start);
+        let [dx, dy] = self.slopes.each([around, y.slopes()]);
         let dy = attention::Rows { data: dy, offset: 0, stride: y.stride };
-        rotary::turn_back(before, place(&x), dy, turns, &self.batch.positions, heads, d);
+        rotary::turn_back(dx, place(&x), dy, turns, &self.batch.positions, heads, d);
     }
 
     /// ALiBi's slope of a head, if there are any.
@@ -121,9 +121,8 @@ impl Tape {
 
     pub(super) fn feature_back(&mut self, y: &Stored, x: Id) {
         self.ready(x);
-        let (x, cols) = (self.get(x), y.shape.cols);
-        let (before, dy) = self.grads.split_at_mut(y.start);
-        let dy = &dy[..y.shape.len()];
-        feature::backward(before, place(&x), dy, &self.values[y.all()], cols);
+        let ((around, x), cols) = (self.slopes_around(x), y.shape.cols);
+        let [dx, dy] = self.slopes.each([around, y.slopes()]);
+        feature::backward(dx, place(&x), dy, &self.values[y.all()], cols);
     }
 }

@@ -37,16 +37,15 @@ impl Tape {
         let b = self.get(b);
         let others = if of_params { &*self.params } else { &*self.values };
         let sums = if of_params { self.param_grads.at(b.all()) } else { &mut [] };
-        let (before, after) = self.grads.split_at_mut(y.start);
         for r in 0..y.shape.rows {
             for c in 0..y.shape.cols {
-                let (i, j, g) = (a.at(r, c), b.spread(r, c), after[r * y.stride + c]);
+                let (i, j, g) = (a.at(r, c), b.spread(r, c), self.slopes[y.slope().at(r, c)]);
                 let (da, db) = local(self.values[i], others[j]);
-                before[i] += da * g;
+                self.slopes[a.slope().at(r, c)] += da * g;
                 if of_params {
                     sums[j - b.start] += db * g;
                 } else {
-                    before[j] += db * g;
+                    self.slopes[b.slope().spread(r, c)] += db * g;
                 }
             }
         }
@@ -170,10 +169,10 @@ impl Tape {
 
     /// Hands on the gradient `g` of each number of `y`.
     fn each_back(&mut self, y: Stored, f: impl Fn(&[f32], &mut [f32], usize, usize, f32)) {
-        let (before, after) = self.grads.split_at_mut(y.start);
         for r in 0..y.shape.rows {
             for c in 0..y.shape.cols {
-                f(&self.values, before, r, c, after[r * y.stride + c]);
+                let g = self.slopes[y.slope().at(r, c)];
+                f(&self.values, &mut self.slopes, r, c, g);
             }
         }
     }
@@ -184,7 +183,8 @@ impl Tape {
                 self.ready(x);
                 let x = self.step(x);
                 for r in 0..y.shape.rows {
-                    self.grads[x.at(r, by.of(&self.batch)[r] as usize)] += self.grads[y.start + r];
+                    let g = self.slopes[y.slope + r];
+                    self.slopes[x.slope().at(r, by.of(&self.batch)[r] as usize)] += g;
                 }
             }
             Op::Add(a, b) => self.spread_back(y, a, b, |_, _| (1.0, 1.0)),
@@ -193,65 +193,70 @@ impl Tape {
                 [a, b].into_iter().for_each(|id| self.ready(id));
                 let (a, b) = (self.step(a), self.step(b));
                 let wide = b.shape.cols > 1;
-                self.each_back(y, |values, grads, r, c, g| {
-                    let (a, b) = (a.at(r, c), b.at(r, if wide { c } else { 0 }));
-                    grads[a] += g / values[b];
-                    grads[b] -= g * values[a] / (values[b] * values[b]);
+                self.each_back(y, |values, slopes, r, c, g| {
+                    let place = |a: Stored, b: Stored| (a.at(r, c), b.at(r, if wide { c } else { 0 }));
+                    let ((i, j), (di, dj)) = (place(a, b), place(a.slope(), b.slope()));
+                    slopes[di] += g / values[j];
+                    slopes[dj] -= g * values[i] / (values[j] * values[j]);
                 });
             }
             Op::Pow { x, exponent } => {
                 self.ready(x);
                 let (x, exponent) = (self.step(x), exponent as f32);
-                self.each_back(y, |values, grads, r, c, g| {
-                    grads[x.at(r, c)] += exponent * values[x.at(r, c)].powf(exponent - 1.0) * g;
+                self.each_back(y, |values, slopes, r, c, g| {
+                    slopes[x.slope().at(r, c)] += exponent * values[x.at(r, c)].powf(exponent - 1.0) * g;
                 });
             }
             Op::Exp(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                self.each_back(y, |values, grads, r, c, g| grads[x.at(r, c)] += values[y.at(r, c)] * g);
+                self.each_back(y, |values, slopes, r, c, g| {
+                    slopes[x.slope().at(r, c)] += values[y.at(r, c)] * g
+                });
             }
             Op::Ln(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                self.each_back(y, |values, grads, r, c, g| grads[x.at(r, c)] += g / values[x.at(r, c)]);
+                self.each_back(y, |values, slopes, r, c, g| {
+                    slopes[x.slope().at(r, c)] += g / values[x.at(r, c)]
+                });
             }
             Op::Tanh(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                self.each_back(y, |values, grads, r, c, g| {
-                    grads[x.at(r, c)] += (1.0 - values[y.at(r, c)] * values[y.at(r, c)]) * g;
+                self.each_back(y, |values, slopes, r, c, g| {
+                    slopes[x.slope().at(r, c)] += (1.0 - values[y.at(r, c)] * values[y.at(r, c)]) * g;
                 });
             }
             Op::OffMax(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                self.each_back(y, |_, grads, r, c, g| grads[x.at(r, c)] += g);
+                self.each_back(y, |_, slopes, r, c, g| slopes[x.slope().at(r, c)] += g);
             }
             Op::Sum(x) => {
                 self.ready(x);
                 let x = self.step(x);
                 for r in 0..y.shape.rows {
-                    let g = self.grads[y.start + r];
-                    self.grads[x.row(r)].iter_mut().for_each(|dx| *dx += g);
+                    let g = self.slopes[y.slope + r];
+                    self.slopes[x.slope().row(r)].iter_mut().for_each(|dx| *dx += g);
                 }
             }
             Op::Total(x) => {
                 self.ready(x);
                 let x = self.step(x);
-                let g = self.grads[y.start];
+                let g = self.slopes[y.slope];
                 for r in 0..x.shape.rows {
-                    self.grads[x.row(r)].iter_mut().for_each(|dx| *dx += g);
+                    self.slopes[x.slope().row(r)].iter_mut().for_each(|dx| *dx += g);
                 }
             }
             Op::Dot(a, b) => {
                 [a, b].into_iter().for_each(|id| self.ready(id));
                 let (a, b) = (self.step(a), self.step(b));
                 for r in 0..y.shape.rows {
-                    let g = self.grads[y.start + r];
+                    let g = self.slopes[y.slope + r];
                     for c in 0..a.shape.cols {
-                        self.grads[a.at(r, c)] += self.values[b.at(r, c)] * g;
-                        self.grads[b.at(r, c)] += self.values[a.at(r, c)] * g;
+                        self.slopes[a.slope().at(r, c)] += self.values[b.at(r, c)] * g;
+                        self.slopes[b.slope().at(r, c)] += self.values[a.at(r, c)] * g;
                     }
                 }
             }
@@ -264,11 +269,14 @@ impl Tape {
                         let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
                         for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
-                            let g = self.grads[y.at(row * heads + h, s)];
-                            let (q, k) = (q.at(row, h * d), k.at(first + s, h / sight.group() * d));
+                            let g = self.slopes[y.slope().at(row * heads + h, s)];
+                            let place = |q: Stored, k: Stored| {
+                                (q.at(row, h * d), k.at(first + s, h / sight.group() * d))
+                            };
+                            let ((qs, ks), (dq, dk)) = (place(q, k), place(q.slope(), k.slope()));
                             for j in 0..d {
-                                self.grads[q + j] += self.values[k + j] * g;
-                                self.grads[k + j] += self.values[q + j] * g;
+                                self.slopes[dq + j] += self.values[ks + j] * g;
+                                self.slopes[dk + j] += self.values[qs + j] * g;
                             }
                         }
                     }
@@ -282,7 +290,8 @@ impl Tape {
                         let (_, seen) = self.context(segment, p, sight);
                         for (h, s) in (0..heads).flat_map(|h| seen.clone().map(move |s| (h, s))) {
                             let row = (segment.start + p) * heads + h;
-                            self.grads[x.at(row, s)] += self.grads[y.at(row, s)];
+                            let g = self.slopes[y.slope().at(row, s)];
+                            self.slopes[x.slope().at(row, s)] += g;
                         }
                     }
                 }
@@ -296,11 +305,13 @@ impl Tape {
                         let (first, seen) = self.context(segment, p, sight);
                         let row = segment.start + p;
                         for (c, s) in (0..y.shape.cols).flat_map(|c| seen.clone().map(move |s| (c, s))) {
-                            let g = self.grads[y.at(row, c)];
+                            let g = self.slopes[y.slope().at(row, c)];
                             let (h, kv) = (c / d, c / d / sight.group() * d + c % d);
-                            let (a, v) = (a.at(row * heads + h, s), v.at(first + s, kv));
-                            self.grads[a] += self.values[v] * g;
-                            self.grads[v] += self.values[a] * g;
+                            let place =
+                                |a: Stored, v: Stored| (a.at(row * heads + h, s), v.at(first + s, kv));
+                            let ((i, j), (di, dj)) = (place(a, v), place(a.slope(), v.slope()));
+                            self.slopes[di] += self.values[j] * g;
+                            self.slopes[dj] += self.values[i] * g;
                         }
                     }
                 }

@@ -48,15 +48,15 @@ impl Tape {
 
     pub(super) fn window_back(&mut self, y: &Stored, x: Id, width: usize) {
         self.ready(x);
-        let x = self.get(x);
-        let (before, dy) = self.grads.split_at_mut(y.start);
+        let (around, x) = self.slopes_around(x);
+        let [dx, dy] = self.slopes.each([around, y.slopes()]);
         for segment in &self.batch.segments {
             for p in 0..segment.len {
                 let row = &dy[(segment.start + p) * y.stride..][..y.shape.cols];
                 let froms = window_of(&self.batch, segment, p, width);
                 for (dy, from) in row.chunks_exact(x.shape.cols).zip(froms) {
                     if let Some(from) = from {
-                        slices::add_into(&mut before[x.row(from)], dy);
+                        slices::add_into(&mut dx[x.row(from)], dy);
                     }
                 }
             }
@@ -95,22 +95,23 @@ impl Tape {
     pub(super) fn recur_back(&mut self, y: &Stored) {
         let Op::Recur { x, u, c, cell, .. } = y.op else { unreachable!("{:?}", y.op) };
         self.ready(x);
-        let [x, u, c] = [x, u, c].map(|id| self.get(id).all());
+        let [u, c] = [u, c].map(|id| self.get(id).all());
         let (channels, segments) = (y.shape.cols, &self.segments[..]);
         let this = Recurrence { cell: cell_of(cell), u: &self.params[u.clone()], channels, segments };
         let kept_len = this.kept_len(y.shape.rows);
-        // Notes are made where the gradients of what is kept would be.
-        let (before, rest) = self.grads.split_at_mut(y.start);
-        let (dy, notes) = rest.split_at_mut(y.kept - y.start);
+        // Notes are made behind the gradient of y.
+        let notes = y.slope + (y.kept - y.start);
+        let notes = notes..notes + this.scratch_len(y.shape.rows);
+        let [dx, dy, notes] = self.slopes.each([self.tensors[x.0 as usize].slopes(), y.slopes(), notes]);
         let sums = self.param_grads.with([u.clone(), c.clone()]);
         recurrent::backward(
             &this,
-            &mut before[x],
+            dx,
             sums.get_disjoint_mut([u, c]).expect("two matrices"),
-            &mut dy[..y.shape.len()],
+            dy,
             &self.values[y.all()],
             &self.values[y.kept..y.kept + kept_len],
-            &mut notes[..this.scratch_len(y.shape.rows)],
+            notes,
         );
     }
 }

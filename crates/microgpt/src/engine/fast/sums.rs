@@ -47,6 +47,18 @@ impl Sums {
         &mut self.numbers[range]
     }
 
+    /// Those in `range`, and whether there is something to add to: if not, all of them are to be replaced.
+    pub(super) fn first(&mut self, range: Range<usize>) -> (&mut [f32], bool) {
+        let i = self.begun.partition_point(|begun| begun.end <= range.start);
+        let add = self.begun.get(i).is_some_and(|begun| begun.start < range.end);
+        if add {
+            self.begin(range.clone());
+        } else {
+            self.note(range.clone());
+        }
+        (&mut self.numbers[range], add)
+    }
+
     /// Changes places with others, that are all sums.
     pub(super) fn swap(&mut self, others: &mut Buffer) {
         self.all();
@@ -54,20 +66,29 @@ impl Sums {
     }
 
     fn begin(&mut self, range: Range<usize>) {
+        let mut from = range.start;
         let first = self.begun.partition_point(|begun| begun.end < range.start);
-        let (mut last, mut from, mut whole) = (first, range.start, range.clone());
-        while let Some(begun) = self.begun.get(last).filter(|begun| begun.start <= range.end) {
+        for begun in self.begun[first..].iter().take_while(|begun| begun.start <= range.end) {
             if from < begun.start {
                 self.numbers[from..begun.start].fill(0.0);
             }
             from = from.max(begun.end);
-            whole = whole.start.min(begun.start)..whole.end.max(begun.end);
-            last += 1;
         }
         if from < range.end {
             self.numbers[from..range.end].fill(0.0);
         }
-        self.begun.splice(first..last, [whole]);
+        self.note(range);
+    }
+
+    /// From now on there are sums in `range`.
+    fn note(&mut self, mut range: Range<usize>) {
+        let first = self.begun.partition_point(|begun| begun.end < range.start);
+        let mut last = first;
+        while let Some(begun) = self.begun.get(last).filter(|begun| begun.start <= range.end) {
+            range = range.start.min(begun.start)..range.end.max(begun.end);
+            last += 1;
+        }
+        self.begun.splice(first..last, [range]);
     }
 }
 
@@ -84,7 +105,8 @@ mod tests {
             sums.clear();
             let mut wanted = [0.0; 20];
             for range in ranges.iter().cycle().skip(rotated).take(5) {
-                sums.at(range.clone()).iter_mut().for_each(|sum| *sum += 1.0);
+                let (numbers, add) = sums.first(range.clone());
+                numbers.iter_mut().for_each(|sum| *sum = if add { *sum + 1.0 } else { 1.0 });
                 wanted[range.clone()].iter_mut().for_each(|sum| *sum += 1.0);
                 assert!((0..20).all(|i| sums.number(i) == wanted[i]), "{range:?} of {sums:?}");
             }

@@ -1,0 +1,65 @@
+//! Every view of models that are not the default: of presets, of ancestors, and of one with all settings changed.
+
+use crate::studio::Page;
+use crate::tour::VIEWS;
+use serde_json::{Value, json};
+
+pub(crate) fn models(page: &Page<'_>) {
+    let changed = json!({
+        "n_layer": "2", "n_kv_head": "2", "block_size": "12", "position": "rotary", "window": "5", "softcap": "4.0",
+        "activation": "g * tanh(x)", "mlp_hidden": "24", "norm": "layernorm", "norm_place": "both", "embd_norm": "false",
+        "final_norm": "true", "qk_norm": "true", "bias": "true", "tied": "true", "residual_scale": "0.7", "dropout": "0.1",
+        "zero_init": "false", "depth_init": "true", "init_std": "0.1", "batch_size": "3", "optimizer": "muon",
+        "schedule": "wsd", "warmup": "2", "weight_decay": "0.01", "grad_clip": "1.0", "ema": "0.9", "val_fraction": "0.1",
+        "eval_every": "4", "eval_size": "5", "steps": "60",
+    });
+    let few = json!({"steps": "3", "eval_size": "5"});
+    let verses =
+        "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate.\n".repeat(20);
+    let names = json!({"from": "names"});
+    page.go("train?run=microgpt-1");
+    page.until("the runs", || page.count(".runs tbody tr") > 0);
+    let open = page.count(".runs tbody tr");
+    for (name, preset, settings, data) in [
+        ("changed", "microgpt", changed, names.clone()),
+        ("llama", "llama-toy", few.clone(), names.clone()),
+        ("gpt2", "gpt2-toy", few.clone(), names.clone()),
+        ("copy", "task", few.clone(), names.clone()),
+        ("verses", "shakespeare-char", few, json!({"from": "text", "text": verses})),
+        ("pairs", "microgpt", json!({"model": "bigram", "steps": "60"}), names.clone()),
+        ("gru", "microgpt", json!({"model": "gru", "steps": "60"}), names),
+    ] {
+        let run = json!({"name": name, "preset": preset, "settings": settings, "data": data, "save": false});
+        assert_eq!(page.post("/runs", run)["id"], name);
+        page.until(&format!("{name} to be trained"), || {
+            page.get(&format!("/runs/{name}"))["status"] == "done"
+        });
+        for view in VIEWS {
+            let text = if name == "verses" { "summer" } else { "anna" };
+            page.go(&format!("{view}?run={name}&text={text}"));
+            page.until("the run", || {
+                page.js("return document.getElementById('run').value", json!([])) == name
+            });
+            page.settle();
+            let shown = page.js(SHOWN, json!([]));
+            assert!(shown["text"].as_u64() > Some(80), "{name}, {view}: nothing is shown");
+            assert_eq!(shown["strange"], Value::Null, "{name}, {view}");
+            assert_eq!(shown["problems"], json!([]), "{name}, {view}");
+        }
+        page.go("train?run=microgpt-1");
+        page.click(&format!("[aria-label='Close {name}']"));
+        page.until("one run less", || page.count(".runs tbody tr") == open);
+    }
+    assert_eq!(page.complaints(), [""; 0], "the browser's console");
+}
+
+/// How much text there is; a word in it that only a mistake writes, and what stands before it; what the page says is wrong.
+const SHOWN: &str = "
+    const text = document.getElementById('view').innerText;
+    const strange = /.{0,40}(NaN|undefined|\\[object)/s.exec(text);
+    const problems = [...document.querySelectorAll('.problem')].filter((node) => node.offsetParent);
+    return {
+      text: text.length,
+      strange: strange && strange[0],
+      problems: problems.map((node) => node.textContent).filter(Boolean),
+    };";
