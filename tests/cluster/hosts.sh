@@ -34,6 +34,7 @@ clean_up() {
         # Whatever still runs in there, such as the daemon of a host that is cut off.
         ip netns pids $id-$i 2> /dev/null | xargs -r kill -9 2> /dev/null || true
         ip netns del $id-$i 2> /dev/null || true
+        ip link del $id-$i 2> /dev/null || true
     done
     [ -z "$switch" ] || kill "$switch" 2> /dev/null || true
     ip link del $id-br 2> /dev/null || true
@@ -56,6 +57,7 @@ by_the_kernel() {
 
 # The same by a process, where the kernel does not know how.
 by_a_process() {
+    command -v python3 > /dev/null || skip "no netem, and no python3"
     local devices=()
     for i in $(seq $hosts); do
         ip link del $id-$i 2> /dev/null || true
@@ -90,6 +92,10 @@ for i in $(seq $hosts); do
     ip -n $id-$i link set eth0 up
     mkdir "$folder/tmp-$i"
 done
+# Nobody listens there: to be refused is to be heard.
+heard=0
+ip netns exec $id-2 timeout 5 bash -c ': < /dev/tcp/10.77.0.1/9' 2> /dev/null || heard=$?
+[ $heard != 124 ] || skip "the hosts do not hear each other (a firewall?)"
 
 # A command on a host: its network, its name, its temporary files.
 cat > "$folder/on" << END
@@ -158,6 +164,21 @@ job=
 [ $code != 0 ] || { echo "the job is done: was it cut off too late?"; exit 1; }
 [ "$(grep -c '^microgpt: ' cut.err)" = 1 ] || { echo "expected one message, found:"; cat cut.err; exit 1; }
 echo "host $hosts cut off: the job has ended after $((SECONDS - start)) s: $(grep '^microgpt: ' cut.err)"
+
+# The ranks on the other hosts, and on the one that nobody hears, end by themselves. (That one's daemon is Open MPI's.)
+ranks() {
+    for i in $(seq $hosts); do
+        ip netns pids $id-$i
+    done | while read -r pid; do
+        [ "$(cat "/proc/$pid/comm" 2> /dev/null)" != "$(basename "$program")" ] || echo "$pid"
+    done
+}
+start=$SECONDS
+while [ -n "$(ranks)" ]; do
+    [ $((SECONDS - start)) -le $patience ] || { echo "still there $patience s later:" && ps -o pid,args -p $(ranks); exit 1; }
+    sleep 0.2
+done
+echo "no rank is left anywhere, $((SECONDS - start)) s later"
 
 train 2 --resume cut > resumed.txt
 same whole cut
