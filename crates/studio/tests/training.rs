@@ -43,6 +43,15 @@ fn steps_that_workers_share_have_the_bits_of_one() {
 }
 
 #[test]
+fn a_model_that_no_machine_has_room_for_is_refused() {
+    let (root, studio) = studio();
+    let huge = json!({"settings": {"n_embd": "1000000", "n_head": "1", "n_layer": "9000"}});
+    let (status, error) = refused(&studio, "/api/v1/runs", &huge);
+    assert!(status == 400 && error.contains("expected a model of at most 2147483648 parameters"), "{error}");
+    assert!(!root.path().join("runs/microgpt-1").exists());
+}
+
+#[test]
 fn of_a_text_of_ones_own_a_tenth_is_held_back() {
     let (_root, studio) = studio();
     let text = |documents: usize| (0..documents).map(|i| format!("anna{i}\n")).collect::<String>();
