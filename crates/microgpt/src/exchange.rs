@@ -76,7 +76,8 @@ pub trait Exchange<R: Real>: Send {
         self.share(numbers)
     }
 
-    /// Everybody's number, in the order of the places; of a process that has several workers, all of theirs. Only worker 0 has to hear it: others may get nothing.
+    /// Everybody's numbers, in the order of the places; of a process that has several workers, all of theirs. Only
+    /// worker 0 has to hear them: others may get nothing.
     ///
     /// # Errors
     /// Another worker is gone.
