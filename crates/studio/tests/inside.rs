@@ -3,6 +3,8 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::*;
 use microgpt_studio::Studio;
 use microgpt_studio::json::Json;
@@ -464,7 +466,8 @@ fn the_export_answers_what_the_page_asks() {
     assert!(answer.status == 200 && answer.content_type.starts_with("text/html"));
     let start = html.find("id=\"studio-data\">").unwrap() + "id=\"studio-data\">".len();
     let packed = &html[start..start + html[start..].find("</script>").unwrap()];
-    let data: Json = serde_json::from_reader(flate2::read::GzDecoder::new(&decoded(packed)[..])).unwrap();
+    let data: Json =
+        serde_json::from_reader(flate2::read::GzDecoder::new(&STANDARD.decode(packed).unwrap()[..])).unwrap();
     assert_eq!(
         (&data["run"], &data["steps"], &data["texts"]),
         (&json!("mine"), &json!([0, 12]), &json!(["emma"]))
@@ -477,15 +480,4 @@ fn the_export_answers_what_the_page_asks() {
         assert_eq!(post(&studio, path, &serde_json::from_str(body).unwrap()), answer["body"], "{key}");
     }
     assert!(!html.contains("src=\"") && !html.contains("href=\"/") && html.contains("type=\"importmap\""));
-}
-
-/// Bytes from base 64.
-fn decoded(text: &str) -> Vec<u8> {
-    let digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits: Vec<usize> = text.chars().filter_map(|c| digits.find(c)).collect();
-    let bytes = digits.chunks(4).flat_map(|four| {
-        let word = four.iter().enumerate().fold(0, |word, (i, digit)| word | digit << (18 - 6 * i));
-        (word as u32).to_be_bytes()[1..four.len()].to_vec()
-    });
-    bytes.collect()
 }

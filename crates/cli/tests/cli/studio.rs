@@ -1,6 +1,8 @@
 //! The studio as a program: a run that it trains is a run like any other; the page is served, and written to a file.
 
 use crate::place::{Place, text};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -94,7 +96,10 @@ fn the_export_is_one_file() {
     assert!(text(&output.stderr).starts_with("microgpt: mine.html ("));
     let html = std::fs::read_to_string(place.path("mine.html")).unwrap();
     assert!(html.starts_with("<!doctype html>") || html.starts_with("<!DOCTYPE html>"), "{}", &html[..40]);
-    assert!(html.contains("\"steps\":[0,20],\"texts\":[\"emma\"]") && html.contains("layer0.attn_weights"));
+    let (_, packed) = html.split_once("id=\"studio-data\">").unwrap();
+    let packed = STANDARD.decode(packed.split_once('<').unwrap().0).unwrap();
+    let data = std::io::read_to_string(flate2::read::GzDecoder::new(&packed[..])).unwrap();
+    assert!(data.contains("\"steps\":[0,20],\"texts\":[\"emma\"]") && data.contains("layer0.attn_weights"));
     let error = |words: &str| place.error(words);
     assert_eq!(error("export html nothing").0, 1);
     assert_eq!(error("export pdf mine").0, 2);
