@@ -8,16 +8,12 @@
 # Wants to be root, and Open MPI's mpirun. Exit code 0 also where it is skipped; then it says why.
 set -euo pipefail
 program=$(realpath "$1")
+. "$(dirname "$0")/common.sh"
 hosts=4
 delay_ms=2
 loss_percent=0.5
 # A host that is cut off is to end the job within so many seconds.
 patience=30
-
-skip() {
-    echo "skipped: $1"
-    exit 0
-}
 
 [ "$(id -u)" = 0 ] || skip "needs to be root"
 command -v ip > /dev/null || skip "no ip (iproute2)"
@@ -122,14 +118,6 @@ train() {
         --mca plm_rsh_agent "$folder/on" --mca pml ob1 --mca btl tcp,self \
         --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 \
         "$program" train "$@"
-}
-
-same() {
-    for file in model optimizer; do
-        cmp "runs/$1/checkpoints/latest/$file.safetensors" "runs/$2/checkpoints/latest/$file.safetensors"
-    done
-    cmp <(grep -o '"step":[0-9]*,"loss":[^,]*' "runs/$1/metrics.jsonl") \
-        <(grep -o '"step":[0-9]*,"loss":[^,]*' "runs/$2/metrics.jsonl")
 }
 
 settings="--engine fast --batch-size 16 --micro-batches 4 --n-embd 32 --samples 1"

@@ -9,12 +9,8 @@
 # writes is in a folder of its own. Exit code 0 also where it is skipped; then it says why.
 set -euo pipefail
 program=$(realpath "$1")
+. "$(dirname "$0")/common.sh"
 page=$(cd "$(dirname "$0")/../.." && pwd)/docs/clusters.md
-
-skip() {
-    echo "skipped: $1"
-    exit 0
-}
 
 [ "$(id -u)" = 0 ] || skip "needs to be root"
 if ! command -v slurmctld slurmd srun munged > /dev/null; then
@@ -98,15 +94,6 @@ sinfo -h -t idle -o %n | grep -q . || {
     echo "the node is not idle after 30 s:"
     tail -n 5 "$folder"/*.log "$folder"/*.out
     exit 1
-}
-
-# Its numbers, to the bit, and its losses; how many tokens a second there were is no part of it.
-same() {
-    for file in model optimizer; do
-        cmp "runs/$1/checkpoints/latest/$file.safetensors" "runs/$2/checkpoints/latest/$file.safetensors"
-    done
-    cmp <(grep -o '"step":[0-9]*,"loss":[^,]*' "runs/$1/metrics.jsonl") \
-        <(grep -o '"step":[0-9]*,"loss":[^,]*' "runs/$2/metrics.jsonl")
 }
 
 mkdir "$folder/work" "$folder/bin"

@@ -4,44 +4,19 @@
 #![cfg(feature = "mpi")]
 #![expect(clippy::print_stdout, reason = "how the kills go is told where somebody looks")]
 
+mod mpirun;
+
+use mpirun::{PROGRAM, command, done, ends_well, process_of, signal, start};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_microgpt");
-
-/// `microgpt` with these words in that folder, by so many ranks; by 0: without a launcher.
-fn command(folder: &Path, ranks: usize, words: &str) -> Command {
-    let mut command = Command::new(if ranks == 0 { PROGRAM } else { "mpirun" });
-    if ranks > 0 {
-        command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]);
-        command.args([&ranks.to_string(), PROGRAM]);
-    }
-    command.args(words.split_whitespace()).current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-fn done(folder: &Path, ranks: usize, words: &str) -> Output {
-    let output = command(folder, ranks, words).output().expect("mpirun, or the program");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{ranks} ranks, {words}: {error}");
-    output
-}
-
-/// What a run has come to, to the bit: its numbers, the best of them, and all losses.
+/// Its numbers, the best of them, and all losses.
 fn result(folder: &Path, run: &str) -> (Vec<Vec<u8>>, Vec<String>) {
-    let run = folder.join("runs").join(run);
-    let read = |name: &str| fs::read(run.join("checkpoints").join(name)).expect(name);
     let files = ["latest/model.safetensors", "latest/optimizer.safetensors", "best/model.safetensors"];
-    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
-    // How many tokens a second there were is no part of it.
-    let losses = metrics.lines().map(|line| {
-        let line: Value = serde_json::from_str(line).expect("a line of JSON");
-        format!("{} {} {}", line["step"], line["loss"], line["val_loss"])
-    });
-    (files.map(read).to_vec(), losses.collect())
+    mpirun::result(folder, run, &files)
 }
 
 /// So often a rank is killed, in all.
@@ -76,16 +51,12 @@ fn each_rank_in_turn_is_killed_at_a_random_moment_and_nothing_is_lost() {
         };
         let (ranks, victim) = VICTIMS[kills % VICTIMS.len()];
         lives += 1;
-        let mut job = command(folder, ranks, &words)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("mpirun");
+        let mut job = start(&mut command(folder, ranks, &words));
         let process = process_of(&job, victim);
         // From before it has said its first word to the middle of its life.
         std::thread::sleep(Duration::from_millis(below(1500)));
-        let killed = kill(process);
-        let ended = wait(&mut job, Duration::from_secs(30));
+        let killed = signal("-9", &process);
+        let ended = ends_well(&mut job, Duration::from_secs(30));
         let error = std::io::read_to_string(job.stderr.take().unwrap()).unwrap();
         if ended {
             // It was done before it could be killed: that it did it right is seen here.
@@ -111,45 +82,6 @@ fn step(folder: &Path, run: &str) -> String {
     let state = folder.join("runs").join(run).join("checkpoints/latest/state.json");
     let state = fs::read_to_string(state).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
     state.map_or("nothing".into(), |state| state["step"].to_string())
-}
-
-/// Is it over, and well? It has so long.
-fn wait(job: &mut Child, patience: Duration) -> bool {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = job.try_wait().unwrap() {
-            return status.success();
-        }
-        assert!(start.elapsed() < patience, "the job goes on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The process that is this rank, as soon as the launcher has started it.
-fn process_of(launcher: &Child, rank: usize) -> String {
-    let rank = format!("OMPI_COMM_WORLD_RANK={rank}");
-    let is_it = |pid: &str| -> Option<()> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let parent: u32 = stat.rsplit(") ").next()?.split_whitespace().nth(1)?.parse().ok()?;
-        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let here = environment.split(|&b| b == 0).any(|word| word == rank.as_bytes());
-        (parent == launcher.id() && here).then_some(())
-    };
-    let start = Instant::now();
-    loop {
-        let all = fs::read_dir("/proc").unwrap();
-        let mut pids = all.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        if let Some(pid) = pids.find(|pid| is_it(pid).is_some()) {
-            return pid;
-        }
-        assert!(start.elapsed() < Duration::from_secs(30), "no {rank} of {}", launcher.id());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Was it there to be killed?
-fn kill(pid: String) -> bool {
-    Command::new("kill").args(["-9", &pid]).stderr(Stdio::null()).status().unwrap().success()
 }
 
 #[test]

@@ -3,42 +3,25 @@
 //!     cargo test --release -p microgpt-cli --features mpi --test mpi
 #![cfg(feature = "mpi")]
 
-use std::fs;
+mod mpirun;
+
+use mpirun::{done, ends_well, process_of, signal, start};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// `microgpt train` with these words in that folder, by so many ranks; by 0: without a launcher.
 fn command(folder: &Path, ranks: usize, words: &str) -> Command {
-    let program = env!("CARGO_BIN_EXE_microgpt");
-    let mut command = Command::new(if ranks == 0 { program } else { "mpirun" });
-    if ranks > 0 {
-        // One machine with fewer processors than ranks; tests may run as root in a container.
-        command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]);
-        command.args([&ranks.to_string(), program]);
-    }
-    command.arg("train").args(words.split_whitespace()).current_dir(folder).stdin(Stdio::null());
-    command
+    mpirun::command(folder, ranks, &format!("train {words}"))
 }
 
 fn train(folder: &Path, ranks: usize, words: &str) -> Output {
-    let output = command(folder, ranks, words).output().expect("mpirun, or the program");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{ranks} ranks, {words}: {error}");
-    output
+    done(folder, ranks, &format!("train {words}"))
 }
 
-/// What a run has come to: its numbers, to the bit, and all its losses.
-fn result(folder: &Path, run: &str) -> (Vec<u8>, Vec<u8>, Vec<String>) {
-    let run = folder.join("runs").join(run);
-    let read = |name: &str| fs::read(run.join("checkpoints/latest").join(name)).expect(name);
-    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
-    // How many tokens a second there were is no part of it.
-    let losses = metrics.lines().map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-        format!("{} {} {}", line["step"], line["loss"], line["val_loss"])
-    });
-    (read("model.safetensors"), read("optimizer.safetensors"), losses.collect())
+/// Its numbers, and all its losses.
+fn result(folder: &Path, run: &str) -> (Vec<Vec<u8>>, Vec<String>) {
+    mpirun::result(folder, run, &["latest/model.safetensors", "latest/optimizer.safetensors"])
 }
 
 const TINY: &str = "--engine fast --batch-size 16 --micro-batches 4 --steps 40 --samples 3";
@@ -131,31 +114,22 @@ fn a_rank_that_is_killed_ends_the_job_and_nothing_is_lost() {
     let wanted = result(folder, "whole");
     for (ranks, victim, again) in [(2, 0, 4), (2, 1, 0), (4, 0, 2), (4, 1, 1), (4, 2, 2), (4, 3, 4)] {
         let name = format!("killed-{ranks}-{victim}");
-        let mut job = command(folder, ranks, &format!("{words} --out {name}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("mpirun");
+        let mut job = start(&mut command(folder, ranks, &format!("{words} --out {name}")));
         let checkpoint = folder.join("runs").join(&name).join("checkpoints/latest/state.json");
         let started = Instant::now();
         while !checkpoint.exists() {
             assert!(started.elapsed() < Duration::from_secs(60), "{name}: no checkpoint");
             std::thread::sleep(Duration::from_millis(3));
         }
-        signal("-9", job.id(), victim);
-        let killed = Instant::now();
-        while job.try_wait().unwrap().is_none() {
-            assert!(killed.elapsed() < Duration::from_secs(30), "{name}: the job goes on");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        assert!(signal("-9", &process_of(&job, victim)), "{name}: rank {victim}");
+        assert!(!ends_well(&mut job, Duration::from_secs(30)), "{name}: was it killed before it was done?");
         let output = job.wait_with_output().unwrap();
-        assert!(!output.status.success(), "{name}: was it killed before it was done?");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(error.matches(&format!("train --resume {name}")).count() <= 1, "{name}: {error}");
         train(folder, again, &format!("--resume {name}"));
         let found = result(folder, &name);
-        assert!((&found.0, &found.1) == (&wanted.0, &wanted.1), "{name}, gone on with by {again}");
-        assert!(found.2 == wanted.2, "{name}: losses");
+        assert!(found.0 == wanted.0, "{name}, gone on with by {again}");
+        assert!(found.1 == wanted.1, "{name}: losses");
     }
 }
 
@@ -169,17 +143,13 @@ fn a_rank_that_is_not_heard_of_ends_the_job_with_one_message() {
     let wanted = result(folder, "whole");
     for (ranks, victim, again) in [(2, 1, 4), (4, 2, 2)] {
         let name = format!("silent-{ranks}-{victim}");
-        let job = command(folder, ranks, &format!("{words} --out {name}"))
-            .env("MICROGPT_RANK_TIMEOUT", "5")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("mpirun");
+        let mut command = command(folder, ranks, &format!("{words} --out {name}"));
+        let job = start(command.env("MICROGPT_RANK_TIMEOUT", "5"));
         let checkpoint = folder.join("runs").join(&name).join("checkpoints/latest/state.json");
         while !checkpoint.exists() {
             std::thread::sleep(Duration::from_millis(3));
         }
-        signal("-STOP", job.id(), victim);
+        assert!(signal("-STOP", &process_of(&job, victim)), "{name}: rank {victim}");
         let stopped = Instant::now();
         let output = job.wait_with_output().unwrap();
         assert!(stopped.elapsed() < Duration::from_secs(30), "{name}: {:?}", stopped.elapsed());
@@ -195,20 +165,4 @@ fn a_rank_that_is_not_heard_of_ends_the_job_with_one_message() {
         train(folder, again, &format!("--resume {name}"));
         assert!(result(folder, &name) == wanted, "{name}, gone on with by {again}");
     }
-}
-
-/// Gives a signal to the rank `victim` among the processes that the launcher with this id has started.
-fn signal(signal: &str, launcher: u32, victim: usize) {
-    let rank = format!("OMPI_COMM_WORLD_RANK={victim}");
-    let is_it = |pid: &str| -> Option<()> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let parent: u32 = stat.rsplit(") ").next()?.split_whitespace().nth(1)?.parse().ok()?;
-        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let here = environment.split(|&b| b == 0).any(|word| word == rank.as_bytes());
-        (parent == launcher && here).then_some(())
-    };
-    let processes =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let pid = processes.into_iter().find(|pid| is_it(pid).is_some()).expect("the rank's process");
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }

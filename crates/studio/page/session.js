@@ -109,7 +109,10 @@ async function askNow(entry) {
   while (session.runs.get(id) === entry && entry !== current()) {
     try {
       const since = entry.cursor === null ? '' : `?since=${encodeURIComponent(entry.cursor)}`;
-      take(entry, await ask(`/runs/${encodeURIComponent(id)}/news${since}`));
+      const news = await ask(`/runs/${encodeURIComponent(id)}/news${since}`);
+      // By now the run may be listened to: what came that way is newer than this answer.
+      if (entry.close) break;
+      take(entry, news);
       tell(id);
     } catch (error) {
       if (error.status === 404) {

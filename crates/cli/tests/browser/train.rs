@@ -72,8 +72,15 @@ pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
     page.fill("#set-steps", "60");
     page.fill("#run-name", "two-heads");
     page.shot("form");
+    // What the page asks for comes late: when it has long heard the same, and more, by listening.
+    page.js(
+        "const real = window.fetch; window.fetch = async (...all) => { const answer = await real(...all); if (String(all[0]).includes('/news')) { await new Promise((r) => setTimeout(r, 700)); window.late = true; } return answer; }; window.inTime = () => { window.fetch = real; }; return null",
+        json!([]),
+    );
     page.click("#start");
     page.until("a second run", || page.count(".runs tbody tr") == 2);
+    page.until("the late answer", || page.js("return window.late === true", json!([])) == json!(true));
+    page.js("window.inTime(); return null", json!([]));
     page.shows("#where", "60 / 60");
     let run = page.get("/runs/two-heads");
     assert_eq!((run["heads"].as_u64(), run["step"].as_u64()), (Some(2), Some(60)));
