@@ -6,6 +6,7 @@
 mod mpirun;
 
 use mpirun::{done, ends_well, process_of, signal, start};
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
