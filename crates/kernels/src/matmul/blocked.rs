@@ -1,7 +1,10 @@
 //! Products of any size from panels: what is copied when, so that it is read from the nearest cache.
 //!
-//! for each block of rows, of k: copy A, if that pays;  for each block of columns: copy B, if that pays, as panels three
-//! registers wide;  for each panel, which is then in the first cache: for each tile of rows: A and C come from the second.
+//! for each block of rows, of k: copy A, if that pays;  for each panel of B, three registers wide: for each tile of rows:
+//! A and C come from the second cache, B from the first.
+//!
+//! B by columns is turned before, some panels at a time. B by rows is read where it is by a panel's first tile, which
+//! leaves the copy that the others read.
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
 use super::tile::{self, GROUP, Panel};
@@ -11,8 +14,7 @@ use std::cell::Cell;
 
 /// Most steps of k per block: a panel of B is KC * 48 * 4 bytes = 36 KiB, in the first cache.
 const KC: usize = 192;
-/// Most columns of B that are copied at once, 144 KiB with KC: whole stretches of its rows, which the machine fetches ahead
-/// by itself, where panel by panel it would wait for each row.
+/// Most columns of B that are turned at once, 144 KiB with KC.
 const NC: usize = 192;
 /// Most rows of A per block: 768 KiB with KC, in the second cache.
 const MC: usize = 1024;
@@ -101,13 +103,16 @@ pub(crate) unsafe fn product_onto(
             let kc = kb.min(k - p0);
             let (rows, columns) = (a.offset(r0, p0), b.offset(p0, 0));
             let strips = room.readable(rows, mc, kc, n);
-            // Few rows, or near enough: B is read where it is.
-            let direct = b.cs == 1 && (m < 24 || kc * b.rs <= 8192);
-            let block = n.div_ceil(n.div_ceil(NC).max(1)).max(1).next_multiple_of(WIDEST);
+            // By rows, B is read where it is, and where that is far away, kept by the first tile of each panel for the others.
+            let by_rows = b.cs == 1;
+            let keep = by_rows && m >= 24 && kc * b.rs > 8192;
+            let keep = if keep { room.get(KC * WIDEST) } else { std::ptr::null_mut() };
+            let block =
+                if by_rows { n } else { n.div_ceil(n.div_ceil(NC).max(1)).next_multiple_of(WIDEST) }.max(1);
             for n0 in (0..n).step_by(block) {
                 let nc = block.min(n - n0);
                 let columns = columns.offset(0, n0);
-                let copy = if direct { columns.at } else { room.pack(columns, kc, nc) };
+                let from = if by_rows { columns.at } else { room.pack(columns, kc, nc) };
                 let mut j0 = 0;
                 while j0 < nc {
                     let wide = width(nc - j0, lanes);
@@ -119,9 +124,10 @@ pub(crate) unsafe fn product_onto(
                         a: strips.at,
                         a_stride: strips.stride,
                         a_group: strips.group,
-                        b: copy.wrapping_add(if direct { j0 } else { j0 * kc }),
-                        b_stride: if direct { b.rs } else { wide.next_multiple_of(lanes) },
-                        b_packed: !direct,
+                        b: from.wrapping_add(if by_rows { j0 } else { j0 * kc }),
+                        b_stride: if by_rows { b.rs } else { wide.next_multiple_of(lanes) },
+                        b_packed: !by_rows,
+                        keep,
                         c: c.wrapping_add(at),
                         c_stride: c_rs,
                         n: wide,
@@ -295,19 +301,6 @@ fn pack_panels_body<V: Vector>(b: View, k: usize, n: usize, to: *mut f32) {
     // SAFETY: as above; the panels together have `n` columns, rounded up to a register.
     unsafe {
         let mut j = 0;
-        if b.cs == 1 {
-            // Whole rows, one behind the other: the first panel's part of each, the second's ...
-            for p in 0..k {
-                let mut j = 0;
-                while j < n {
-                    let wide = width(n - j, V::LANES);
-                    let stride = wide.next_multiple_of(V::LANES);
-                    copy_row::<V>(b.at.add(p * b.rs + j), wide, to.add(j * k + p * stride));
-                    j += wide;
-                }
-            }
-            return;
-        }
         while j < n {
             let wide = width(n - j, V::LANES);
             let stride = wide.next_multiple_of(V::LANES);

@@ -26,6 +26,8 @@ pub(super) struct Panel {
     pub b_stride: usize,
     /// Whether rows of B are whole registers, one behind the other.
     pub b_packed: bool,
+    /// Where the first tile leaves rows of B like that for the others; or null, and all read B where it is.
+    pub keep: *mut f32,
     pub c: *mut f32,
     pub c_stride: usize,
     /// Columns: more than `NV - 1` registers, at most `NV`.
@@ -33,6 +35,15 @@ pub(super) struct Panel {
     /// What is added to, in rows like those of C: C itself, another matrix, or null for nothing.
     pub base: *const f32,
 }
+
+/// How a tile finds B.
+const PACKED: u8 = 0;
+/// Where it is.
+const STRIDED: u8 = 1;
+/// Where it is, and keeps it packed for the tiles below: what comes from afar, and the copy, hide behind multiply-adds.
+const KEEPING: u8 = 2;
+/// So many rows ahead are asked for then.
+const AHEAD: usize = 12;
 
 /// `$body` for each row `$i` of the tile, written out: a loop of that length the compiler may leave a loop, and keep
 /// the sums in memory.
@@ -49,13 +60,11 @@ macro_rules! rows {
 }
 
 #[inline(always)]
-unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const PACKED: bool>(
-    p: &Panel,
-) {
+unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const B: u8>(p: &Panel) {
     let last = p.n - (NV - 1) * V::LANES;
     let (a_stride, c_stride) = (p.a_stride, p.c_stride);
     // A stride that is known leaves no arithmetic between the multiply-adds.
-    let b_stride = if PACKED { NV * V::LANES } else { p.b_stride };
+    let b_stride = if B == PACKED { NV * V::LANES } else { p.b_stride };
     let a_step = if COLUMNS { a_stride } else { 1 };
     let mut sums = [[V::zero(); NV]; MR];
     if p.k >= 64 {
@@ -64,7 +73,8 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
             for j in 0..NV {
                 let at = i * c_stride + j * V::LANES;
                 V::prefetch(p.c.wrapping_add(at));
-                if p.base != p.c {
+                // (An address that is nowhere would be looked for all the same.)
+                if p.base != p.c && !p.base.is_null() {
                     V::prefetch(p.base.wrapping_add(at));
                 }
             }
@@ -72,13 +82,17 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
     }
     // SAFETY: `panel`'s caller vouches for the three matrices; this tile is a part of them.
     unsafe {
-        let (mut a, mut b) = (p.a, p.b);
+        let (mut a, mut b, mut keep) = (p.a, p.b, p.keep);
         macro_rules! step {
             ($u:expr) => {
                 let mut row = [V::zero(); NV];
                 for j in 0..NV {
                     let at = b.add($u * b_stride + j * V::LANES);
-                    row[j] = if !PACKED && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
+                    row[j] = if B != PACKED && j == NV - 1 { V::load_part(at, last) } else { V::load(at) };
+                    if B == KEEPING {
+                        V::prefetch(b.wrapping_add(($u + AHEAD) * b_stride + j * V::LANES));
+                        row[j].store(keep.add(($u * NV + j) * V::LANES));
+                    }
                 }
                 rows!(i => {
                     let x = V::splat(*a.add(if COLUMNS { $u * a_stride + i } else { i * a_stride + $u }));
@@ -93,6 +107,7 @@ unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool,
             step!(1);
             a = a.add(2 * a_step);
             b = b.add(2 * b_stride);
+            keep = keep.wrapping_add(2 * NV * V::LANES);
         }
         if p.k % 2 == 1 {
             step!(0);
@@ -139,18 +154,22 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
             p.a = start.wrapping_add(first / GROUP * p.a_group);
         }
         while left > 0 {
-            let height = left.div_ceil(tiles);
+            let keeping = !p.b_packed && !p.keep.is_null();
+            let height = if keeping { most } else { left.div_ceil(tiles) };
             macro_rules! heights {
                 ($($mr:literal)*) => {
-                    match (height, p.b_packed) {
+                    match height {
                         $(
                             // SAFETY: the caller vouches for all `m` rows; `height` are left.
-                            ($mr, true) if const { $mr <= tallest::<V>(NV, COLUMNS) } => unsafe {
-                                tile::<V, $mr, NV, COLUMNS, true>(&p)
-                            },
-                            // SAFETY: as above.
-                            ($mr, false) if const { $mr <= tallest::<V>(NV, COLUMNS) } => unsafe {
-                                tile::<V, $mr, NV, COLUMNS, false>(&p)
+                            $mr if const { $mr <= tallest::<V>(NV, COLUMNS) } => unsafe {
+                                if const { $mr == tallest::<V>(NV, COLUMNS) } && keeping {
+                                    tile::<V, $mr, NV, COLUMNS, KEEPING>(&p);
+                                    (p.b, p.b_packed) = (p.keep, true);
+                                } else if p.b_packed {
+                                    tile::<V, $mr, NV, COLUMNS, PACKED>(&p)
+                                } else {
+                                    tile::<V, $mr, NV, COLUMNS, STRIDED>(&p)
+                                }
                             },
                         )*
                         _ => unreachable!("a tile of {height} rows"),
