@@ -154,9 +154,11 @@ fn numbers(op: Op, operands: &[Operand], y: f64) -> String {
             let rest = operands.chunks_exact(2).remainder().iter().map(|operand| short(operand.value));
             join(pairs.chain(rest).collect(), operands.len().div_ceil(2))
         }
-        Op::Add(..) => format!("{} + {}", short(x(0)), short(x(1))),
+        Op::Add(..) => sum(&[x(0), x(1)]),
         Op::Div(..) => format!("{} / {}", short(x(0)), short(x(1))),
-        Op::Affine { scale, shift, .. } => format!("{} * {} + {}", short(x(0)), short(scale), short(shift)),
+        Op::Affine { scale, shift, .. } => {
+            join(vec![format!("{} * {}", short(x(0)), short(scale)), short(shift)], 2)
+        }
         Op::Pow { exponent, .. } => format!("{} ^ {}", short(x(0)), short(exponent)),
         Op::Exp(_) => format!("exp({})", short(x(0))),
         Op::Ln(_) => format!("ln({})", short(x(0))),
@@ -167,7 +169,7 @@ fn numbers(op: Op, operands: &[Operand], y: f64) -> String {
         Op::Sum(_) | Op::Total(_) => sum(&operands.iter().map(|operand| operand.value).collect::<Vec<_>>()),
         Op::Rotate { .. } => {
             let part = |operand: &Operand| format!("{} * {}", short(operand.value), short(operand.local));
-            operands.iter().map(part).collect::<Vec<_>>().join(" + ")
+            join(operands.iter().map(part).collect(), operands.len())
         }
         _ => operands.iter().take(6).map(|operand| short(operand.value)).collect::<Vec<_>>().join(", "),
     };
@@ -178,10 +180,10 @@ fn sum(parts: &[f64]) -> String {
     join(parts.iter().map(|&x| short(x)).collect(), parts.len())
 }
 
-/// The first few, and how many more.
+/// The first few, and how many more. What is below zero is taken off.
 fn join(parts: Vec<String>, all: usize) -> String {
     const SHOWN: usize = 6;
-    let shown = parts.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" + ");
+    let shown = parts.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" + ").replace(" + -", " - ");
     if all > SHOWN { format!("{shown} + ... ({} more)", all - SHOWN) } else { shown }
 }
 
