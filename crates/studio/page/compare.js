@@ -125,7 +125,11 @@ function mount(root) {
       });
       windows.set(name, mode === 'a' ? x : mode === 'b' ? y : difference());
     }
-    table.show(windows, { tokens: tokensOf(both[0]), heads: run.heads || 1 });
+    table.show(windows, {
+      tokens: tokensOf(both[0]),
+      heads: run.heads || 1,
+      zero: mode === 'difference' ? 'the same' : undefined,
+    });
   }
 
   function tell(answer) {

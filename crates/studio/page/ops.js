@@ -57,8 +57,7 @@ function mount(root) {
       value: 0,
       oninput: (event) => move(Number(event.target.value)),
     }),
-    el('span.soft.small', {}, 'of'),
-    what,
+    el('label.row.small', {}, 'of', what),
   );
   const slider = bar.querySelector('#op-slider');
   put(

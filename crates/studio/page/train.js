@@ -9,7 +9,7 @@ import { fixed, short, percent, count } from './format.js';
 import { lineColor } from './color.js';
 import { form } from './form.js';
 import { runsTable } from './runs.js';
-import { command, MANY } from './dock.js';
+import { command, train, MANY } from './dock.js';
 
 // How fast a matrix should move: about a thousandth of its size a step.
 const HEALTHY = 1e-3;
@@ -51,10 +51,7 @@ function mount(root) {
           'button',
           {
             id: 'one-step',
-            onclick: () => {
-              go({ step: null });
-              command({ do: 'step', steps: 1 });
-            },
+            onclick: () => train(1),
           },
           'One step',
         ),
@@ -62,10 +59,7 @@ function mount(root) {
           'button',
           {
             id: 'some-steps',
-            onclick: () => {
-              go({ step: null });
-              command({ do: 'step', steps: Number(some.value) || 1 });
-            },
+            onclick: () => train(Number(some.value) || 1),
           },
           'Steps:',
         ),

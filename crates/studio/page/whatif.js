@@ -94,6 +94,7 @@ function mount(root) {
       tokens,
       heads: run.heads || 1,
       vocabulary: run.tokens.map(glyph),
+      zero: mode === 'difference' ? 'unchanged' : undefined,
     });
     const w = answer.windows.find((one) => one.name === 'probabilities');
     const line = w?.values[row - w.rows[0]] ?? [];
@@ -113,7 +114,7 @@ function mount(root) {
 
   function tell(edits) {
     if (edits.length === 0)
-      return put(verdict, 'Nothing is changed yet. Silence a head at the left, or click any number below.');
+      return put(verdict, 'Nothing is changed yet. Silence a head, or click any number of the picture.');
     const [now, before] = [Number(answer.loss), Number(answer.before?.loss ?? answer.loss)];
     const by = now - before;
     const words =

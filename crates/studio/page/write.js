@@ -234,7 +234,7 @@ function mount(root) {
           name(t),
         ),
       ),
-      ended(run) ? null : el('span.caret', {}, '▏'),
+      ended(run) ? null : el('span.caret', { 'aria-hidden': 'true' }, '▏'),
     );
     if (ended(run)) announce(`It is over: ${tokens.map((t) => run.tokens[t]).join('')}`);
   }
