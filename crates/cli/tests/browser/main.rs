@@ -1,6 +1,7 @@
 //! The studio's page in a real browser: opened, clicked and typed into as a person would, and its numbers held against
 //! the library's.
 
+mod access;
 mod driver;
 mod oracle;
 mod studio;
@@ -35,6 +36,7 @@ fn the_page_shows_what_the_library_computes() {
     tour::redraws(&page);
     other::models(&page);
     tour::light_dark_and_narrow(&page);
+    access::nothing_moves(&page);
     tour::exported(&page, &studio);
     train::the_server_goes_and_comes_back(&page, studio);
 }

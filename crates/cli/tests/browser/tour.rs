@@ -1,5 +1,6 @@
 //! The tour, and what holds everywhere: addresses, keys, speed, light and dark, a narrow window.
 
+use crate::access::{focus_is_seen, readable};
 use crate::oracle::Oracle;
 use crate::studio::{Page, Studio};
 use serde_json::json;
@@ -93,14 +94,21 @@ const TIMES: &str = "
     return times;";
 
 pub(crate) fn light_dark_and_narrow(page: &Page<'_>) {
-    for (name, size, dark) in
-        [("light", [1280, 720], false), ("dark", [1280, 800], true), ("phone", [390, 844], false)]
-    {
+    for (name, size, dark) in [
+        ("light", [1280, 720], false),
+        ("dark", [1280, 720], true),
+        ("phone", [390, 844], false),
+        ("phone-dark", [390, 844], true),
+    ] {
         page.look(size, dark);
         for view in VIEWS {
             page.go(&format!("{view}?run=microgpt-1&text=anna"));
             page.settle();
             page.shot(&format!("{name}-{view}"));
+            readable(page, &format!("{name}, {view}"));
+            if name == "light" {
+                focus_is_seen(page, view);
+            }
             let [wide, room] = ["scrollWidth", "clientWidth"].map(|of| {
                 page.js(&format!("return document.getElementById('view').{of}"), json!([])).as_u64().unwrap()
             });
