@@ -259,11 +259,15 @@ export function editsNow() {
 // Rows times parameters that the definition computes in a second or two.
 const SOON = 5e8;
 
+// Is what training takes at a step computed soon?
+export const isSoon = (run) =>
+  Number(run.settings.batch_size) * Number(run.settings.block_size) * run.parameters < SOON;
+
 // Is Step through about what training takes at this step? If nothing is said, where that is computed soon.
 export function takesBatch() {
   if (state.batch !== undefined) return state.batch !== '0';
   const run = current()?.run;
-  return !run || Number(run.settings.batch_size) * Number(run.settings.block_size) * run.parameters < SOON;
+  return !run || isSoon(run);
 }
 
 // Where one looks, as requests want it.

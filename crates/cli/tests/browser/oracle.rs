@@ -2,6 +2,7 @@
 
 use microgpt::batch::Batch;
 use microgpt::corpus::Corpus;
+use microgpt::measures::{Measures, Meter};
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt::{Config, inspect};
@@ -29,6 +30,15 @@ impl Oracle {
             trainer.step(&batch).unwrap();
         }
         Oracle { corpus, trainer }
+    }
+
+    /// What the library's meter says of a step (from 1).
+    pub(crate) fn measures(step: usize) -> Measures {
+        let Oracle { mut corpus, mut trainer } = Oracle::after(step - 1);
+        let mut meter = Meter::new(&mut trainer, &mut corpus, 1).unwrap();
+        let mut batch = Batch::default();
+        corpus.fill(&mut batch, step - 1, 1, trainer.config.block_size).unwrap();
+        meter.step(&mut trainer, &batch, &corpus.tokenizer).unwrap().1.unwrap().clone()
     }
 
     /// Computes a text, forward and backward; gives its loss.

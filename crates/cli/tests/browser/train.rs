@@ -1,5 +1,6 @@
 //! The runs: trained, travelled through, begun by the form, and there again after a power cut.
 
+use crate::oracle::Oracle;
 use crate::studio::{Page, Studio};
 use serde_json::json;
 use std::time::Instant;
@@ -36,8 +37,20 @@ pub(crate) fn losses_are_those_of_microgpt_py(page: &Page<'_>) {
     for step in [1, 2, 37, 100, 250, 499] {
         page.go(&format!("train?step={step}"));
         page.shows("#where", &format!("loss {}", printed(step)));
+        page.shows("#facts", &format!("loss{}", printed(step)));
+        page.shows("#words", &format!("At step {step} it was as unsure"));
     }
-    assert_eq!(page.count("#matrices tbody tr"), 9);
+    // How each matrix moved in a step: what the library's meter says of it.
+    let measures = Oracle::measures(100);
+    page.go("train?step=100");
+    page.until("nine matrices", || page.count("#matrices tbody tr") == 9);
+    page.shows("#matrices-step", "at step 100");
+    for (i, matrix) in measures.matrices.iter().enumerate() {
+        let row = format!("#matrices tbody tr:nth-child({})", i + 1);
+        let shown = [3, 5].map(|cell| page.number(&format!("{row} td:nth-child({cell})"), Some("title")));
+        assert_eq!(page.text(&format!("{row} td")), matrix.name);
+        assert_eq!(shown, [matrix.grad_norm, matrix.update_ratio], "{}", matrix.name);
+    }
 }
 
 pub(crate) fn time_travel(page: &Page<'_>) {
