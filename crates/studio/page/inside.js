@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go, number } from './state.js';
-import { current, lookingAt, modelOf, lookFor, pathOf, noRun } from './session.js';
+import { current, lookingAt, modelOf, lookFor, pathOf, noRun, aboutPieces } from './session.js';
 import { latest, flat, post } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { afterText, rowNow, tokenStrip } from './tokens.js';
@@ -109,7 +109,7 @@ function mount(root) {
       note,
       answer.cut > 0
         ? `The text is longer than the context of ${run.block_size}: the last ${answer.cut} are cut off.`
-        : null,
+        : aboutPieces(run),
     );
     scale.show(null);
     const windows = windowsOf(answer, mode);

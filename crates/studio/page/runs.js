@@ -73,6 +73,7 @@ export function runsTable({ onform }) {
     node,
     update() {
       const entries = [...session.runs.values()];
+      body.closest('.tablebox').hidden = entries.length === 0;
       for (const id of rows.keys()) if (!session.runs.has(id)) rows.delete(id);
       const order = entries.map((entry, i) => {
         const row = rows.get(entry.run.id) ?? newRow(entry, i);

@@ -256,6 +256,15 @@ export function editsNow() {
   }
 }
 
+// What the model reads one of at a time, in plain words.
+export const pieceOf = (run) => (run.settings.tokenizer === 'char' ? 'letter' : 'piece');
+
+// The page speaks of letters. Of a model that reads other pieces it says so; null of the rest.
+export const aboutPieces = (run) =>
+  pieceOf(run) === 'letter'
+    ? null
+    : 'This model reads pieces of words: where the page says letter, it is such a piece.';
+
 // Rows times parameters that the definition computes in a second or two.
 const SOON = 5e8;
 

@@ -2,7 +2,7 @@
 
 import { el, put, announce } from './dom.js';
 import { go, number } from './state.js';
-import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
+import { current, lookingAt, pathOf, stepNow, kept, noRun, aboutPieces } from './session.js';
 import { remember } from './memory.js';
 import { firstStops } from './stops.js';
 import { laterStops } from './stops-later.js';
@@ -97,6 +97,7 @@ function mount(root) {
       el('p.soft.small', {}, `Stop ${at + 1} of ${stops.length}`),
       el('h2', {}, stop.title),
       el('p.plainwords', {}, facts.words),
+      aboutPieces(current().run) ? el('p.soft.small', {}, aboutPieces(current().run)) : null,
       el('p.question', {}, facts.question),
       el('div.choices', { role: 'group', 'aria-label': facts.question }, choices),
       known

@@ -3,7 +3,7 @@
 import { el, put, tableOf, atMost } from './dom.js';
 import { go, addressOf } from './state.js';
 import { recall } from './memory.js';
-import { session, current, stepNow, following, isSoon, pathOf } from './session.js';
+import { session, current, stepNow, following, isSoon, pathOf, pieceOf } from './session.js';
 import { latest } from './api.js';
 import { chart, smooth } from './chart.js';
 import { fixed, short, exact, percent, count } from './format.js';
@@ -159,7 +159,7 @@ function tellWords(node, { run, measures, loss }, at) {
   const among = worse
     ? 'It does worse than a blind guess: the learning rate may be too high. '
     : choices &&
-      `${at === null ? 'It is' : `At step ${at} it was`} as unsure of each next ${run.stream ? 'token' : 'letter'} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
+      `${at === null ? 'It is' : `At step ${at} it was`} as unsure of each next ${pieceOf(run)} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
   const until = run.until?.held ? `Stopped: ${run.until.condition} holds at step ${run.until.step}. ` : '';
   // What the rules say, without what the sentence before has said.
   const rules = (measures?.words ?? '').split('; as unsure')[0];

@@ -26,6 +26,12 @@ pub(crate) fn models(page: &Page<'_>) {
         ("gpt2", "gpt2-toy", few.clone(), names.clone()),
         ("copy", "task", few.clone(), names.clone()),
         ("verses", "shakespeare-char", few, json!({"from": "text", "text": verses})),
+        (
+            "pieces",
+            "microgpt",
+            json!({"tokenizer": "bpe", "vocab_size": "600", "steps": "20"}),
+            names.clone(),
+        ),
         ("pairs", "microgpt", json!({"model": "bigram", "steps": "60"}), names.clone()),
         ("gru", "microgpt", json!({"model": "gru", "steps": "60"}), names),
     ] {
