@@ -64,7 +64,7 @@ function mount(root) {
   let askedViews = '';
   let both = null;
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     const [one, two] = [sideNow('a'), sideNow('b')];
@@ -92,6 +92,7 @@ function mount(root) {
       const want = table.wanted().filter((w) => other.has(w.name));
       const views = [one, two].map((s) => ({ step: s.step, text: textNow(), want }));
       const key = JSON.stringify([one.run, two.run, views]);
+      if (key === askedViews && onlyNews) return;
       if (key !== askedViews) {
         askedViews = key;
         const got = await Promise.all([
@@ -220,8 +221,8 @@ function mount(root) {
 
   const one = (answer) => answer.a.run !== answer.b.run;
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       table.leave();

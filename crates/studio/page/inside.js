@@ -55,7 +55,7 @@ function mount(root) {
   put(root, el('div.viewbar', {}, strip.node, el('div.row.right', {}, modes, scale.node)), note, problem, table.node);
 
   let asked = '';
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     let model;
@@ -76,7 +76,7 @@ function mount(root) {
       ]);
       const body = { ...lookingAt(), want };
       const key = `${entry.run.id} ${JSON.stringify(body)}`;
-      if (key === asked) return paint(entry.run, model);
+      if (key === asked) return onlyNews ? undefined : paint(entry.run, model);
       asked = key;
       const got = await lookFor(ask, want);
       if (got === undefined) return;
@@ -148,8 +148,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       table.leave();

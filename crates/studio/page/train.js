@@ -9,7 +9,7 @@ import { chart, smooth } from './chart.js';
 import { fixed, short, exact, percent, count } from './format.js';
 import { lineColor } from './color.js';
 import { form } from './form.js';
-import { runsTable } from './runs.js';
+import { runsTable, hidden } from './runs.js';
 import { command, train, MANY } from './dock.js';
 
 // How fast a matrix should move: about a thousandth of its size a step.
@@ -173,10 +173,11 @@ function tellWords(node, { run, measures, loss }, at) {
 
 function lines(entry) {
   const series = [];
+  const left = hidden();
   let last = 1;
   let guessing = null;
   [...session.runs.values()].forEach((one, i) => {
-    if (one.hidden) return;
+    if (left.has(one.run.id)) return;
     const color = lineColor(i);
     const mine = one === entry;
     const several = session.runs.size > 1;

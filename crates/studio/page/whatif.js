@@ -55,16 +55,17 @@ function mount(root) {
   let asked = '';
   let answer = null;
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     try {
       const model = await modelOf(entry.run.id);
       table.prepare(model, entry.run);
-      edit.update(entry.run, model);
       const want = [...table.wanted(), { name: 'probabilities' }];
       const body = { ...lookingAt(), want };
       const key = `${entry.run.id} ${JSON.stringify(body)}`;
+      if (key === asked && onlyNews) return;
+      edit.update(entry.run, model);
       if (key !== asked) {
         asked = key;
         const got = await ask(pathOf('look'), body);
@@ -136,8 +137,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       table.leave();

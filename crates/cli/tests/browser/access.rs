@@ -33,7 +33,7 @@ pub(crate) fn nothing_moves(page: &Page<'_>) {
 const UNSEEN: &str = "
     const all = document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex=\"0\"]');
     return [...all].filter((node) => {
-      if (!node.checkVisibility() || node.disabled) return false;
+      if (!node.checkVisibility({ visibilityProperty: true }) || node.disabled) return false;
       node.focus({ preventScroll: true });
       // Time has a slider of its own: what is seen of it is its knob.
       const seen = node.id === 'slider' ? document.querySelector('.knob') : node;

@@ -56,11 +56,23 @@ impl Oracle {
         self.trainer.engine.number(loss, 0, 0)
     }
 
+    /// A tensor's numbers in this text, row after row.
+    pub(crate) fn at(&mut self, text: &str, name: &str) -> Vec<f64> {
+        self.read(text);
+        self.tensor(name).0
+    }
+
     /// A tensor's numbers, row after row, and their gradients.
     pub(crate) fn tensor(&self, name: &str) -> (Vec<f64>, Vec<f64>, usize) {
         let node = inspect::find(&*self.trainer.engine, name).unwrap();
         let engine = &*self.trainer.engine;
         (engine.values(node.id).to_vec(), engine.grads(node.id).to_vec(), node.shape.cols)
+    }
+
+    /// The length of each matrix's gradient.
+    pub(crate) fn gradient_norms(&mut self) -> Vec<(String, f64)> {
+        let layout = self.trainer.model.layout.clone();
+        inspect::gradient_norms(&layout, self.trainer.engine.slices().1)
     }
 
     /// A weight and its gradient.

@@ -2,6 +2,7 @@
 
 use crate::oracle::Oracle;
 use crate::studio::{Page, Studio};
+use crate::tour::redraw;
 use serde_json::json;
 use std::time::Instant;
 
@@ -116,9 +117,30 @@ pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
         json!([]),
     );
     assert!(said.as_str().unwrap().contains("n_head 2"), "{said}");
+    // A run is left out of the chart, and the address says so.
+    let lines = || page.count(".losscard .readout .item");
+    page.until("two lines of each run", || lines() == 4);
+    page.click("[aria-label='Show microgpt-1 in the chart']");
+    page.until("those of one run", || lines() == 2);
+    page.until("the address", || {
+        page.js("return location.hash", json!([])).as_str().unwrap().contains("hide=microgpt-1")
+    });
+    page.click("[aria-label='Show microgpt-1 in the chart']");
+    page.until("both again", || lines() == 4);
     page.settle();
     page.shot("two-runs");
 }
+
+/// How often what a view shows has changed in some time, and how often there was news.
+const CHANGES: &str = "
+    const { onNews } = await import('/session.js'), changes = { view: 0, news: 0 };
+    const eye = new MutationObserver((all) => { changes.view += all.length; });
+    eye.observe(document.getElementById('view'), { childList: true, subtree: true, attributes: true, characterData: true });
+    const end = onNews(() => { changes.news += 1; });
+    while (changes.news < 6) await new Promise((resolve) => setTimeout(resolve, 50));
+    end();
+    eye.disconnect();
+    return changes;";
 
 /// A power cut in the middle of a training: the page notices, waits, opens the run again, and training goes on from the
 /// checkpoint.
@@ -128,6 +150,18 @@ pub(crate) fn the_server_goes_and_comes_back(page: &Page<'_>, mut studio: Studio
     page.open("about:blank");
     page.open(&format!("{}/#train?run=long", page.url));
     page.until("some steps", || page.text("#view").contains("equally likely"));
+    // Training goes at full speed, and views of a step that is past stay as they are, and follow a hand.
+    for view in ["inside", "ops", "whatif", "write", "tour"] {
+        page.go(&format!("{view}?run=long&step=90&text=anna"));
+        page.settle();
+        let changes = page.later(CHANGES, json!([]));
+        assert_eq!(changes["view"], 0, "{view}: {changes}");
+    }
+    let [step, text] = redraw(page, "inside", "long");
+    eprintln!(
+        "inside, while training goes at full speed: {step:.0} ms after a change of the step, {text:.0} ms of the text"
+    );
+    page.go("train?run=long");
     page.post("/runs/long/save", json!({}));
     let saved = page.get("/runs/long")["step"].as_u64().unwrap();
     let before = page.complaints();
