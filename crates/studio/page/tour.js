@@ -29,12 +29,12 @@ function mount(root) {
   put(root, progress, el('div.tourgrid', {}, card, stage));
   let drawn = '';
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(card, el('p', {}, noRun()));
     const at = Math.max(0, Math.min(stops.length - 1, number('stop', 0)));
     const stop = stops[at];
-    for (const button of progress.children) {
+    for (const button of onlyNews ? [] : progress.children) {
       const i = Number(button.dataset.stop);
       button.setAttribute('aria-pressed', String(i === at));
       button.classList.toggle('done', predicted.has(i));
@@ -153,8 +153,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
   };
 }
