@@ -15,7 +15,8 @@ export function cellHeight(rows) {
   return rows <= 18 ? 17 : rows <= 40 ? 11 : rows <= 80 ? 6 : 3;
 }
 
-// tensor: { name, short, about, per }. `show(window, { tokens, heads, head, mode, vocabulary })` draws it.
+// tensor: { name, short, about, per }. `show(window, { tokens, heads, head, vocabulary, zero })` draws it; `zero` is what to
+// say where all of it is 0.
 export function block(tensor, { onpick = pin, onpage } = {}) {
   const size = el('span.num.soft');
   const title = el(
@@ -58,7 +59,7 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
     node,
     tensor,
     from: 0,
-    show(window, { tokens, heads = 1, head = null, vocabulary = null }) {
+    show(window, { tokens, heads = 1, head = null, vocabulary = null, zero = '±0' }) {
       const perHead = tensor.per === 'head';
       const n = perHead ? heads : 1;
       const { values } = window;
@@ -75,7 +76,7 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
         shownAs = `${n} ${names}`;
       }
       const top = window.top ?? largest(values);
-      size.textContent = `±${short(top, 2)}`;
+      size.textContent = top === 0 ? zero : `±${short(top, 2)}`;
       const mark = pinned()?.name === tensor.name ? pinned() : null;
       maps.forEach((map, h) => {
         const rowOf = (row) => (first + row) * n + h;

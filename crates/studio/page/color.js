@@ -98,7 +98,8 @@ export function inkOn(x, top, dark = isDark()) {
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });
   const brightness = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2];
-  return brightness > 0.19 ? '#111318' : '#ffffff';
+  // Where both are as well read, 4.58 to 1.
+  return brightness > 0.179 ? '#000000' : '#ffffff';
 }
 
 // The largest size among numbers, leaving out what is not finite.

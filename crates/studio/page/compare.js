@@ -64,7 +64,7 @@ function mount(root) {
   let askedViews = '';
   let both = null;
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     const [one, two] = [sideNow('a'), sideNow('b')];
@@ -92,6 +92,7 @@ function mount(root) {
       const want = table.wanted().filter((w) => other.has(w.name));
       const views = [one, two].map((s) => ({ step: s.step, text: textNow(), want }));
       const key = JSON.stringify([one.run, two.run, views]);
+      if (key === askedViews && onlyNews) return;
       if (key !== askedViews) {
         askedViews = key;
         const got = await Promise.all([
@@ -125,7 +126,11 @@ function mount(root) {
       });
       windows.set(name, mode === 'a' ? x : mode === 'b' ? y : difference());
     }
-    table.show(windows, { tokens: tokensOf(both[0]), heads: run.heads || 1 });
+    table.show(windows, {
+      tokens: tokensOf(both[0]),
+      heads: run.heads || 1,
+      zero: mode === 'difference' ? 'the same' : undefined,
+    });
   }
 
   function tell(answer) {
@@ -216,8 +221,8 @@ function mount(root) {
 
   const one = (answer) => answer.a.run !== answer.b.run;
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       table.leave();

@@ -30,12 +30,19 @@ export async function command(body) {
   }
 }
 
+// So many steps more: of a run that is done, beyond its end.
+export function train(steps) {
+  go({ step: null });
+  return command({ do: current()?.run.status === 'done' ? 'go' : 'step', steps });
+}
+
 export function playOrPause() {
   const run = current()?.run;
   if (!run || exported) return;
   if (run.status === 'training') return command({ do: 'pause' });
+  if (run.status === 'done') return train(run.steps);
   go({ step: null });
-  return run.status === 'done' ? command({ do: 'go', steps: run.steps }) : command({ do: 'go' });
+  return command({ do: 'go' });
 }
 
 // To an earlier or a later step. After the newest, one more is trained.
@@ -47,10 +54,7 @@ export function stepBy(by) {
     return go({ step: exported.steps[Math.max(0, Math.min(exported.steps.length - 1, i + Math.sign(by)))] });
   }
   const next = stepNow() + by;
-  if (next > run.step && run.status !== 'training' && run.step < run.steps) {
-    command({ do: 'step', steps: next - run.step });
-    return go({ step: null });
-  }
+  if (next > run.step && run.status !== 'training' && run.step < run.steps) return train(next - run.step);
   const first = run.history?.first ?? 0;
   go({ step: next >= run.step ? null : Math.max(first, next) });
 }

@@ -36,7 +36,7 @@ export function count(n) {
 }
 
 // A bare minus is too short beside tabular figures.
-function minus(text) {
+export function minus(text) {
   return text.replaceAll('-', '−');
 }
 

@@ -5,7 +5,7 @@ import { short, exact } from './format.js';
 import { css, inkOn } from './color.js';
 import { showHover, hideHover } from './hover.js';
 
-const [WIDE, TALL, GAP_X, GAP_Y] = [118, 34, 64, 8];
+const [WIDE, TALL, GAP_X, GAP_Y] = [136, 38, 56, 8];
 
 // graph({ onpick(vertex) }).show({ vertices, edges, root, lit })
 //   vertices  Map of key -> { key, name, value, grad, param, open }
@@ -63,21 +63,24 @@ function box(v, { x, y }, lit, top, onpick) {
     },
     svg('rect', { width: WIDE, height: TALL }),
     svg('rect.tag', {
-      x: WIDE - 48,
-      y: 1,
-      width: 47,
-      height: TALL - 2,
+      x: WIDE - 62,
+      y: 19,
+      width: 61,
+      height: TALL - 20,
       style: { fill: css(grad, top), stroke: 'none' },
     }),
-    svg('text', { x: 6, y: 14 }, clip(v.name, 10)),
-    svg('text.sub', { x: 6, y: 27 }, short(v.value)),
-    svg('text.sub', { x: WIDE - 4, y: 21, 'text-anchor': 'end', style: { fill: inkOn(grad, top) } }, short(grad, 2)),
-    v.open || v.param ? null : svg('text.sub', { x: -9, y: 21 }, '‹'),
+    svg('text', { x: 6, y: 14 }, clip(v.name, 19)),
+    svg('text.sub', { x: 6, y: 31 }, short(v.value)),
+    svg('text.sub', { x: WIDE - 5, y: 31, 'text-anchor': 'end', style: { fill: inkOn(grad, top) } }, short(grad, 2)),
+    v.open || v.param ? null : svg('text.sub', { x: -9, y: 23 }, '‹'),
   );
 }
 
+// A long name is cut, its row and column are not.
 function clip(text, n) {
-  return text.length > n ? `${text.slice(0, n - 1)}…` : text;
+  if (text.length <= n) return text;
+  const place = /\[.*\]$/.exec(text)?.[0] ?? '';
+  return `${text.slice(0, Math.max(1, n - 1 - place.length))}…${place}`;
 }
 
 // Columns by the longest way to the result; in a column the order of what used them, which keeps most lines apart.

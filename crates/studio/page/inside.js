@@ -2,7 +2,7 @@
 
 import { el, put } from './dom.js';
 import { state, go, number } from './state.js';
-import { current, lookingAt, modelOf, lookFor, pathOf, noRun } from './session.js';
+import { current, lookingAt, modelOf, lookFor, pathOf, noRun, aboutPieces } from './session.js';
 import { latest, flat, post } from './api.js';
 import { picture, windowsOf, tokensOf } from './picture.js';
 import { afterText, rowNow, tokenStrip } from './tokens.js';
@@ -55,7 +55,7 @@ function mount(root) {
   put(root, el('div.viewbar', {}, strip.node, el('div.row.right', {}, modes, scale.node)), note, problem, table.node);
 
   let asked = '';
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     let model;
@@ -76,7 +76,7 @@ function mount(root) {
       ]);
       const body = { ...lookingAt(), want };
       const key = `${entry.run.id} ${JSON.stringify(body)}`;
-      if (key === asked) return paint(entry.run, model);
+      if (key === asked) return onlyNews ? undefined : paint(entry.run, model);
       asked = key;
       const got = await lookFor(ask, want);
       if (got === undefined) return;
@@ -109,7 +109,7 @@ function mount(root) {
       note,
       answer.cut > 0
         ? `The text is longer than the context of ${run.block_size}: the last ${answer.cut} are cut off.`
-        : null,
+        : aboutPieces(run),
     );
     scale.show(null);
     const windows = windowsOf(answer, mode);
@@ -148,8 +148,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       table.leave();

@@ -1,5 +1,7 @@
 // The page: tabs, the view that the address names, the panel, time. Each view is a module with
 //   { name, title, mount(root) -> { update({ changed, news }), leave() } }
+// `changed` names what of the address is another; where it is empty there is only news of the training, and a view that
+// shows a step of the past stays as it is.
 
 import { el, svg, put, framed, announce } from './dom.js';
 import { state, go, watch, addressOf } from './state.js';
@@ -155,6 +157,7 @@ onNews((id) => {
 // What is drawn on a canvas, or coloured by number, has to be drawn again.
 onTheme(() => {
   for (const table of document.querySelectorAll('.heat')) table.redraw();
+  pending.changed.add('theme');
   updateLater();
 });
 

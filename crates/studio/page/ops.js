@@ -57,8 +57,7 @@ function mount(root) {
       value: 0,
       oninput: (event) => move(Number(event.target.value)),
     }),
-    el('span.soft.small', {}, 'of'),
-    what,
+    el('label.row.small', {}, 'of', what),
   );
   const slider = bar.querySelector('#op-slider');
   put(
@@ -75,6 +74,7 @@ function mount(root) {
   let total = 0;
   let whole = 0;
   let listed = '';
+  let loaded = '';
   let timer = 0;
   const ask = latest();
 
@@ -110,9 +110,12 @@ function mount(root) {
     move(found[0].at);
   }
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
+    const key = `${keyNow()} ${number('at', 0)}`;
+    if (key === loaded && onlyNews) return;
+    loaded = key;
     what.value = takesBatch() ? 'batch' : 'text';
     try {
       const body = view();
@@ -133,7 +136,7 @@ function mount(root) {
     } catch (error) {
       // Of fewer operations, there may be none of that number.
       if (error.status === 404 && keyNow() !== listed && (await readList().catch(() => false))) return load();
-      listed = '';
+      [listed, loaded] = ['', ''];
       put(problem, error.message);
     }
   }
@@ -216,8 +219,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       pause();

@@ -117,7 +117,7 @@ function bars(norms) {
         {},
         el('span.mono', {}, n.name),
         el('span.meter', {}, el('i', { style: { width: `${(100 * Number(n.norm)) / top}%` } })),
-        el('span.num', {}, short(Number(n.norm))),
+        el('span.num', { title: exact(Number(n.norm)) }, short(Number(n.norm))),
       ),
     ),
   ];

@@ -1,7 +1,7 @@
 // Several runs side by side: which are open, which are saved; choose, hide, open, close.
 
 import { el, put, tableOf } from './dom.js';
-import { go } from './state.js';
+import { state, go } from './state.js';
 import { session, current, follow, forget, pathOf } from './session.js';
 import { ask, post, remove } from './api.js';
 import { count, fixed } from './format.js';
@@ -18,6 +18,9 @@ const attempt = (f) => async () => {
     toast(error.message);
   }
 };
+
+// The runs that the chart leaves out.
+export const hidden = () => new Set((state.hide ?? '').split(',').filter(Boolean));
 
 // The settings of a run that are not what most open runs have.
 function different(run) {
@@ -73,6 +76,7 @@ export function runsTable({ onform }) {
     node,
     update() {
       const entries = [...session.runs.values()];
+      body.closest('.tablebox').hidden = entries.length === 0;
       for (const id of rows.keys()) if (!session.runs.has(id)) rows.delete(id);
       const order = entries.map((entry, i) => {
         const row = rows.get(entry.run.id) ?? newRow(entry, i);
@@ -95,11 +99,12 @@ function newRow(entry, i) {
     { onclick: () => go({ run: id, step: null }, { remember: true }) },
     entry.run.name ?? id,
   );
-  const eye = el('input', { type: 'checkbox', checked: !entry.hidden, 'aria-label': `Show ${id} in the chart` });
+  const eye = el('input', { type: 'checkbox', 'aria-label': `Show ${id} in the chart` });
   eye.addEventListener('change', () => {
-    entry.hidden = !eye.checked;
-    go({ seen: Date.now() % 100000 });
-    go({ seen: null });
+    const all = hidden();
+    if (eye.checked) all.delete(id);
+    else all.add(id);
+    go({ hide: [...all].join(',') || null });
   });
   const say = (body) => attempt(async () => follow(await post(pathOf('train', id), body)))();
   const play = el('button.plain', {
@@ -133,6 +138,7 @@ function newRow(entry, i) {
     node,
     tell({ run, loss }) {
       node.classList.toggle('on', current()?.run.id === id);
+      eye.checked = !hidden().has(id);
       cells.state.textContent = run.error ? 'failed' : run.status;
       cells.step.textContent = `${count(run.step)} / ${count(run.steps)}`;
       cells.loss.textContent = fixed(loss.at(-1)?.[1] ?? Number(run.loss ?? NaN));

@@ -28,6 +28,7 @@ export async function begin() {
       session.first = (await ask('')).first;
       for (const run of (await ask('/runs')).open) follow(run);
       session.ready = true;
+      if (!exported) watchOthers();
       return tell(null);
     } catch (error) {
       if (exported) throw error;
@@ -38,11 +39,24 @@ export async function begin() {
   }
 }
 
+// Runs that another page or a program began: looked for every few seconds, while somebody looks.
+async function watchOthers() {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    if (asleep) continue;
+    try {
+      if ((await ask('')).open.some((id) => !session.runs.has(id))) await again();
+    } catch {
+      /* the server is away: it will be asked again */
+    }
+  }
+}
+
 // Takes a run in and listens to it.
 export function follow(run) {
   const known = session.runs.get(run.id);
   if (known) {
-    known.run = run;
+    if (run.version >= known.run.version) known.run = run;
     return tell(run.id);
   }
   const entry = { run, ...nothing(), cursor: null, close: null };
@@ -110,8 +124,6 @@ async function askNow(entry) {
     try {
       const since = entry.cursor === null ? '' : `?since=${encodeURIComponent(entry.cursor)}`;
       const news = await ask(`/runs/${encodeURIComponent(id)}/news${since}`);
-      // By now the run may be listened to: what came that way is newer than this answer.
-      if (entry.close) break;
       take(entry, news);
       tell(id);
     } catch (error) {
@@ -140,10 +152,13 @@ async function openAgain({ run }) {
   return true;
 }
 
-// After the server was away: runs may have gone with it.
+// Takes in what is open now.
 async function again() {
+  const before = closed;
   try {
-    const open = (await ask('/runs')).open;
+    const { open } = await ask('/runs');
+    // Had one been closed meanwhile, this would bring it back.
+    if (closed !== before) return;
     for (const run of open) follow(run);
     tell(null);
   } catch {
@@ -164,7 +179,10 @@ async function seek(id) {
   }
 }
 
+// How many runs were let go.
+let closed = 0;
 export function forget(id) {
+  closed += 1;
   sought.add(id);
   session.runs.get(id)?.close?.();
   session.runs.delete(id);
@@ -179,9 +197,15 @@ function append(list, more = []) {
 
 const nothing = () => ({ loss: [], lr: [], validations: [], samples: [], measures: null });
 
+// A cursor begins with the life of the server that gave it.
+const lifeOf = (cursor) => cursor?.split('.')[0];
+
 function take(entry, news) {
+  // Answers overtake each other: what is older than what is known is no news. Another life counts anew.
+  if (lifeOf(news.cursor) === lifeOf(entry.cursor) && news.run.version < entry.run.version) return;
   if (news.reset) Object.assign(entry, nothing());
-  entry.run = news.run;
+  // Many names are told once.
+  entry.run = { ...news.run, tokens: news.run.tokens ?? entry.run.tokens };
   entry.cursor = news.cursor;
   const { step, loss, lr } = news.steps ?? { step: [] };
   step.forEach((s, i) => {
@@ -232,14 +256,27 @@ export function editsNow() {
   }
 }
 
+// What the model reads one of at a time, in plain words.
+export const pieceOf = (run) => (run.settings.tokenizer === 'char' ? 'letter' : 'piece');
+
+// The page speaks of letters. Of a model that reads other pieces it says so; null of the rest.
+export const aboutPieces = (run) =>
+  pieceOf(run) === 'letter'
+    ? null
+    : 'This model reads pieces of words: where the page says letter, it is such a piece.';
+
 // Rows times parameters that the definition computes in a second or two.
 const SOON = 5e8;
+
+// Is what training takes at a step computed soon?
+export const isSoon = (run) =>
+  Number(run.settings.batch_size) * Number(run.settings.block_size) * run.parameters < SOON;
 
 // Is Step through about what training takes at this step? If nothing is said, where that is computed soon.
 export function takesBatch() {
   if (state.batch !== undefined) return state.batch !== '0';
   const run = current()?.run;
-  return !run || Number(run.settings.batch_size) * Number(run.settings.block_size) * run.parameters < SOON;
+  return !run || isSoon(run);
 }
 
 // Where one looks, as requests want it.

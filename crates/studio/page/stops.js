@@ -4,7 +4,7 @@
 // { words, question, choices, right, answer, show(known), before }. All numbers are asked of the model when one comes by.
 
 import { el, put } from './dom.js';
-import { modelOf } from './session.js';
+import { modelOf, pieceOf } from './session.js';
 import { tokensOf, windowsOf } from './picture.js';
 import { heat } from './heat.js';
 import { bars } from './bars.js';
@@ -75,10 +75,10 @@ export const firstStops = [
       return {
         words:
           'The model cannot read. It looks each letter up in a table, and finds a row of numbers there: that is all it knows of the letter. Before a text stands one more sign, ⟨·⟩: here something begins.',
-        question: `This text has ${letters} letters. How many rows of numbers does the model begin with?`,
+        question: `This text has ${letters} ${pieceOf(run)}s. How many rows of numbers does the model begin with?`,
         choices: choices.map((n) => `${n} rows`),
         right: choices.indexOf(right),
-        answer: `${right} rows of ${run.channels} numbers: one for each letter, and one for the sign that something begins. Point at a colour to read the number.`,
+        answer: `${right} rows of ${run.channels} numbers: one for each ${pieceOf(run)}, and one for the sign that something begins. Point at a colour to read the number.`,
         before: true,
         show: (known) =>
           el(

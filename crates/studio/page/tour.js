@@ -2,7 +2,7 @@
 
 import { el, put, announce } from './dom.js';
 import { go, number } from './state.js';
-import { current, lookingAt, pathOf, stepNow, kept, noRun } from './session.js';
+import { current, lookingAt, pathOf, stepNow, kept, noRun, aboutPieces } from './session.js';
 import { remember } from './memory.js';
 import { firstStops } from './stops.js';
 import { laterStops } from './stops-later.js';
@@ -29,12 +29,12 @@ function mount(root) {
   put(root, progress, el('div.tourgrid', {}, card, stage));
   let drawn = '';
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(card, el('p', {}, noRun()));
     const at = Math.max(0, Math.min(stops.length - 1, number('stop', 0)));
     const stop = stops[at];
-    for (const button of progress.children) {
+    for (const button of onlyNews ? [] : progress.children) {
       const i = Number(button.dataset.stop);
       button.setAttribute('aria-pressed', String(i === at));
       button.classList.toggle('done', predicted.has(i));
@@ -97,6 +97,7 @@ function mount(root) {
       el('p.soft.small', {}, `Stop ${at + 1} of ${stops.length}`),
       el('h2', {}, stop.title),
       el('p.plainwords', {}, facts.words),
+      aboutPieces(current().run) ? el('p.soft.small', {}, aboutPieces(current().run)) : null,
       el('p.question', {}, facts.question),
       el('div.choices', { role: 'group', 'aria-label': facts.question }, choices),
       known
@@ -152,8 +153,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
   };
 }

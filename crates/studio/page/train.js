@@ -3,13 +3,14 @@
 import { el, put, tableOf, atMost } from './dom.js';
 import { go, addressOf } from './state.js';
 import { recall } from './memory.js';
-import { session, current, stepNow, following } from './session.js';
+import { session, current, stepNow, following, isSoon, pathOf, pieceOf } from './session.js';
+import { latest } from './api.js';
 import { chart, smooth } from './chart.js';
-import { fixed, short, percent, count } from './format.js';
+import { fixed, short, exact, percent, count } from './format.js';
 import { lineColor } from './color.js';
 import { form } from './form.js';
-import { runsTable } from './runs.js';
-import { command, MANY } from './dock.js';
+import { runsTable, hidden } from './runs.js';
+import { command, train, MANY } from './dock.js';
 
 // How fast a matrix should move: about a thousandth of its size a step.
 const HEALTHY = 1e-3;
@@ -21,8 +22,10 @@ function mount(root) {
   const samples = el('ol.samples', { id: 'samples' });
   const matrices = el('div.matrices', { id: 'matrices' });
   const dead = el('div', { id: 'dead' });
-  const moved = el('span.soft.small');
-  const facts = el('dl.facts');
+  const moved = el('span.soft.small', { id: 'matrices-step' });
+  const facts = el('dl.facts', { id: 'facts' });
+  const ask = latest();
+  let asked = '';
   const settings = form();
   const runs = runsTable({
     onform: () => {
@@ -51,10 +54,7 @@ function mount(root) {
           'button',
           {
             id: 'one-step',
-            onclick: () => {
-              go({ step: null });
-              command({ do: 'step', steps: 1 });
-            },
+            onclick: () => train(1),
           },
           'One step',
         ),
@@ -62,10 +62,7 @@ function mount(root) {
           'button',
           {
             id: 'some-steps',
-            onclick: () => {
-              go({ step: null });
-              command({ do: 'step', steps: Number(some.value) || 1 });
-            },
+            onclick: () => train(Number(some.value) || 1),
           },
           'Steps:',
         ),
@@ -98,15 +95,49 @@ function mount(root) {
         settings.node.open = session.ready;
         return;
       }
-      tellWords(words, entry);
+      const at = following() ? null : stepNow();
+      const then = at === null ? entry : asOf(entry, at);
+      tellWords(words, then, at);
       showLoss(entry.loss.length > MANY ? 400 : 0, entry);
-      tellSamples(samples, entry);
-      tellMatrices(matrices, entry.measures);
-      put(moved, entry.measures ? `  at step ${entry.measures.step}` : null);
-      tellFacts(facts, entry);
-      tellDead(dead, entry.measures);
+      tellSamples(samples, then);
+      tellFacts(facts, then, at);
+      tellDead(dead, then.measures);
+      measure(entry, at);
     },
     leave: settings.leave,
+  };
+
+  function showMeasures(measures) {
+    tellMatrices(matrices, measures);
+    put(moved, measures ? `  at step ${measures.step}` : null);
+  }
+
+  // Of the newest step it was told; of an earlier one it is asked, where the answer comes soon.
+  async function measure({ run, measures }, at) {
+    const told = at === null || at === measures?.step || !isSoon(run);
+    const key = told || at === 0 ? '' : `${run.id} ${at}`;
+    if (key !== '' && key === asked) return;
+    asked = key;
+    if (key === '') return showMeasures(told ? measures : null);
+    try {
+      const answer = await ask(pathOf('measures', run.id), { step: at });
+      if (answer && asked === key) showMeasures(answer);
+    } catch {
+      showMeasures(null);
+    }
+  }
+}
+
+// What was known of a run after a step.
+function asOf({ run, loss, lr, validations, samples, measures }, at) {
+  const until = (list) => list.filter((one) => (one.step ?? one[0]) <= at);
+  return {
+    run,
+    loss: until(loss),
+    lr: until(lr),
+    validations: until(validations),
+    samples: until(samples),
+    measures: measures?.step === at ? measures : null,
   };
 }
 
@@ -120,15 +151,15 @@ const invitation = () =>
     ': ten short stops on this very model.',
   );
 
-function tellWords(node, { run, measures, loss }) {
+function tellWords(node, { run, measures, loss }, at) {
   if (run.error) return put(node, el('span.problem', {}, run.error));
-  const last = loss.length > 0 ? smooth(loss.slice(-200)).at(-1)[1] : run.loss;
+  const last = loss.length > 0 ? smooth(loss.slice(-200)).at(-1)[1] : at === null ? run.loss : null;
   const choices = last === null || last === undefined ? null : Math.exp(last);
   const worse = choices && last > run.guessing + 0.5;
   const among = worse
     ? 'It does worse than a blind guess: the learning rate may be too high. '
     : choices &&
-      `It is as unsure of each next ${run.stream ? 'token' : 'letter'} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
+      `${at === null ? 'It is' : `At step ${at} it was`} as unsure of each next ${pieceOf(run)} as among ${short(choices, 2)} equally likely ones; at first it was among ${count(Math.round(Math.exp(run.guessing)))}. `;
   const until = run.until?.held ? `Stopped: ${run.until.condition} holds at step ${run.until.step}. ` : '';
   // What the rules say, without what the sentence before has said.
   const rules = (measures?.words ?? '').split('; as unsure')[0];
@@ -142,10 +173,11 @@ function tellWords(node, { run, measures, loss }) {
 
 function lines(entry) {
   const series = [];
+  const left = hidden();
   let last = 1;
   let guessing = null;
   [...session.runs.values()].forEach((one, i) => {
-    if (one.hidden) return;
+    if (left.has(one.run.id)) return;
     const color = lineColor(i);
     const mine = one === entry;
     const several = session.runs.size > 1;
@@ -166,15 +198,15 @@ function lines(entry) {
   return { series, lines: guessing === null ? [] : [level], x: [0, last], cursor: following() ? null : stepNow() };
 }
 
-function tellSamples(node, { samples }) {
+function tellSamples(node, { run, samples }) {
   const newest = samples.slice(-60).reverse();
-  const key = `${samples.length}`;
+  const key = `${run.id} ${samples.length}`;
   if (node.dataset.key === key) return;
   node.dataset.key = key;
   put(
     node,
     newest.length === 0
-      ? el('li.soft', {}, 'The first comes in a moment …')
+      ? el('li.soft', {}, run.status === 'training' ? 'The first comes in a moment …' : 'Nothing was written yet.')
       : newest.map((sample) =>
           el(
             'li',
@@ -240,20 +272,25 @@ function tellMatrices(node, measures) {
     const [gradient, ratio] = [Number(m.gradient), Number(m.update_ratio)];
     g.firstChild.firstChild.style.width = `${(100 * gradient) / top}%`;
     gText.textContent = short(gradient);
+    gText.title = exact(gradient);
     // From a hundred-thousandth to one, a decade a fifth.
     const part = ratio > 0 ? Math.max(0, Math.min(1, 1 + Math.log10(ratio) / 5)) : 0;
     u.firstChild.firstChild.style.width = `${100 * part}%`;
     u.firstChild.classList.toggle('off', ratio > 50 * HEALTHY);
     uText.textContent = short(ratio, 2);
+    uText.title = exact(ratio);
   });
 }
 
-function tellFacts(node, { run, loss, lr }) {
+function tellFacts(node, { run, loss, lr, validations }, at) {
+  // Of a long run not every step is told.
+  const here = (list) => (at === null || list.at(-1)?.[0] === at ? list.at(-1)?.[1] : null);
+  const validation = at === null ? run.validation : (validations.at(-1)?.loss ?? null);
   const rows = [
-    ['step', `${count(run.step)} of ${count(run.steps)}`],
-    ['loss', fixed(loss.at(-1)?.[1])],
-    ['validation', run.validation === null ? 'nothing held back' : fixed(run.validation)],
-    ['learning rate', short(lr.at(-1)?.[1] ?? null)],
+    ['step', `${count(at ?? run.step)} of ${count(run.steps)}`],
+    ['loss', fixed(here(loss))],
+    ['validation', run.validation === null ? 'nothing held back' : fixed(validation)],
+    ['learning rate', short(here(lr) ?? null)],
     ['parameters', count(run.parameters)],
     ['speed', run.tokens_per_second ? `${count(Math.round(run.tokens_per_second))} tokens/s` : '–'],
     ['history', `${count(run.history?.kept)} steps kept, ${short((run.history?.bytes ?? 0) / 1e6, 3)} MB`],

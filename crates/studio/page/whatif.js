@@ -55,16 +55,17 @@ function mount(root) {
   let asked = '';
   let answer = null;
 
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     try {
       const model = await modelOf(entry.run.id);
       table.prepare(model, entry.run);
-      edit.update(entry.run, model);
       const want = [...table.wanted(), { name: 'probabilities' }];
       const body = { ...lookingAt(), want };
       const key = `${entry.run.id} ${JSON.stringify(body)}`;
+      if (key === asked && onlyNews) return;
+      edit.update(entry.run, model);
       if (key !== asked) {
         asked = key;
         const got = await ask(pathOf('look'), body);
@@ -94,6 +95,7 @@ function mount(root) {
       tokens,
       heads: run.heads || 1,
       vocabulary: run.tokens.map(glyph),
+      zero: mode === 'difference' ? 'unchanged' : undefined,
     });
     const w = answer.windows.find((one) => one.name === 'probabilities');
     const line = w?.values[row - w.rows[0]] ?? [];
@@ -113,7 +115,7 @@ function mount(root) {
 
   function tell(edits) {
     if (edits.length === 0)
-      return put(verdict, 'Nothing is changed yet. Silence a head at the left, or click any number below.');
+      return put(verdict, 'Nothing is changed yet. Silence a head, or click any number of the picture.');
     const [now, before] = [Number(answer.loss), Number(answer.before?.loss ?? answer.loss)];
     const by = now - before;
     const words =
@@ -135,8 +137,8 @@ function mount(root) {
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       table.leave();

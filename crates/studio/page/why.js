@@ -4,7 +4,7 @@ import { el, put, announce } from './dom.js';
 import { state, go } from './state.js';
 import { current, takesBatch, lookingAt, pathOf, stepNow } from './session.js';
 import { latest, exported } from './api.js';
-import { exact, short } from './format.js';
+import { exact, minus, short } from './format.js';
 import { css, inkOn, largest } from './color.js';
 import { pin, pinned, placeText } from './place.js';
 import { life } from './life.js';
@@ -55,7 +55,7 @@ export function panel(root) {
         ? el('div.small.soft', {}, 'before the edits ', el('span.num', {}, exact(Number(why.before.value))))
         : null,
       el('div.formula.mono', { id: 'why-formula' }, why.formula),
-      el('div.numbers.num', { id: 'why-numbers' }, why.numbers),
+      el('div.numbers.num', { id: 'why-numbers' }, minus(why.numbers)),
     );
     const isMatrix = why.op === 'param';
     put(
@@ -112,7 +112,7 @@ function gradient(why) {
     {},
     el('h3', {}, 'Its gradient: how fast the loss changes with it'),
     el('div.num', { id: 'why-grad', 'data-value': grad }, exact(grad)),
-    why.gradient ? el('div.numbers.num.soft', {}, why.gradient) : null,
+    why.gradient ? el('div.numbers.num.soft', {}, minus(why.gradient)) : null,
   );
 }
 

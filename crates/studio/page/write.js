@@ -100,7 +100,7 @@ function mount(root) {
         el(
           'p.soft.small',
           {},
-          'Whole samples with the settings above. The darker a letter, the likelier it was; click one to see how it came.',
+          'Whole samples with the settings above. The stronger a letter stands out, the likelier it was; click one to see how it came.',
         ),
         samples,
       ),
@@ -183,19 +183,21 @@ function mount(root) {
   }
 
   let shownFor = '';
-  async function load() {
+  async function load(onlyNews = false) {
     const entry = current();
     if (!entry) return put(problem, noRun());
     const { run } = entry;
+    const body = { ...view(), ...chance.settings() };
+    const key = JSON.stringify([run.id, body]);
+    if (key === asked && onlyNews) return;
     chance.show(run);
     showLine(run);
     if (ended(run)) {
+      asked = shownFor = key;
       next.show([]);
       grown.show(taken(), run, null);
       return;
     }
-    const body = { ...view(), ...chance.settings() };
-    const key = JSON.stringify([run.id, body]);
     if (key === asked) return;
     asked = key;
     try {
@@ -234,14 +236,14 @@ function mount(root) {
           name(t),
         ),
       ),
-      ended(run) ? null : el('span.caret', {}, '▏'),
+      ended(run) ? null : el('span.caret', { 'aria-hidden': 'true' }, '▏'),
     );
     if (ended(run)) announce(`It is over: ${tokens.map((t) => run.tokens[t]).join('')}`);
   }
 
   return {
-    update() {
-      load();
+    update({ changed }) {
+      load(changed.size === 0);
     },
     leave() {
       pause();

@@ -209,7 +209,7 @@ fn state_of(settings: &Settings, corpus: &Corpus, history: History, courses: Vec
         measures: None,
         history,
         past: diagnosis::History::new(corpus.tokenizer.vocab_size(), settings.config.steps),
-        version: 1,
+        version: 0,
         pace: Pace::default(),
         driven: false,
         agrees: None,
@@ -231,6 +231,7 @@ fn session(
 ) -> Session {
     let tokenizer = corpus.tokenizer.clone();
     state.folder = folder.as_ref().map(|_| id.clone());
+    state.touch();
     Session {
         id,
         data,

@@ -9,7 +9,7 @@
 //! - [`session`], [`pupil`], [`history`], [`weights`]: a run, its training, its past
 //! - [`news`]: what it has to tell
 //! - [`view`], [`edit`], [`names`]: where one looks, what is changed there, what numbers are called
-//! - [`look`], [`why`], [`ops`], [`condition`], [`generate`], [`compare`], [`source`]: what is answered about it
+//! - [`look`], [`why`], [`moves`], [`ops`], [`condition`], [`generate`], [`compare`], [`source`]: what is answered about it
 //! - [`export`], [`openapi`], [`page`]: one file, a description, the page
 //! - [`serve`]: the server around it, with sockets, threads and a clock
 
@@ -28,6 +28,7 @@ pub mod names;
 pub mod source;
 pub mod look;
 pub mod why;
+pub mod moves;
 pub mod ops;
 pub mod generate;
 pub mod news;

@@ -32,7 +32,7 @@ impl Session {
             .map(|until| json!({"condition": until.text, "held": until.held.is_some(), "step": until.held}));
         let history = &state.history;
         json!({
-            "id": self.id, "name": state.folder, "saved": state.folder.is_some(), "preset": self.settings.preset,
+            "id": self.id, "version": state.version, "name": state.folder, "saved": state.folder.is_some(), "preset": self.settings.preset,
             "data": self.data, "status": state.status.name(), "error": state.error, "until": until,
             "step": history.last(), "steps": config.steps, "parameters": self.layout().len(),
             "precision": if config.engine == microgpt::real::EngineKind::Scalar { "f64" } else { "f32" },

@@ -35,6 +35,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         r#"{"step": 3, "text": "emma", "place": {"name": "loss", "row": 0, "col": 0}, "depth": 4, "most": 100}"#,
     ),
     ("/api/v1/runs/{id}/moved", r#"{"name": "layer0.attn_wq", "row": 3, "col": 5, "most": 5}"#),
+    ("/api/v1/runs/{id}/measures", r#"{"step": 3}"#),
     ("/api/v1/runs/{id}/ops", r#"{"step": 2, "batch": true, "from": 0, "count": 1000}"#),
     ("/api/v1/runs/{id}/op", r#"{"step": 2, "batch": true, "at": 93}"#),
     (

@@ -4,7 +4,7 @@ use crate::json::Fields;
 use crate::message::{Fault, Request, Response};
 use crate::session::Session;
 use crate::studio::Studio;
-use crate::{compare, export, form, generate, look, openapi, ops, source, why};
+use crate::{compare, export, form, generate, look, moves, openapi, ops, source, why};
 use std::sync::Arc;
 
 /// What is done with a request.
@@ -185,7 +185,13 @@ pub const ROUTES: &[Route] = &[
         method: "POST",
         path: "/api/v1/runs/{id}/moved",
         about: "What moved a weight",
-        answer: of_run!(why::moved),
+        answer: of_run!(moves::moved),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/measures",
+        about: "How each matrix moved in a step",
+        answer: of_run!(moves::measures),
     },
     Route {
         method: "POST",

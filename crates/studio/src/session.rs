@@ -22,7 +22,7 @@ use microgpt::train::Step;
 use microgpt::{Config, Error};
 use microgpt_runs::Settings;
 use microgpt_runs::metrics::Validation;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 
 /// What a run is doing.
@@ -120,7 +120,7 @@ pub struct State {
     pub history: History,
     /// What the rules say.
     pub past: diagnosis::History,
-    /// Grows with every change.
+    /// Grows with every change: see [`State::touch`].
     pub version: u64,
     /// Tokens and seconds of the last while.
     pub pace: Pace,
@@ -232,7 +232,7 @@ impl Session {
         let mut state = lock(&self.state);
         state.status = Status::Failed;
         state.error = Some(why.to_string());
-        state.version += 1;
+        state.touch();
         false
     }
 
@@ -272,7 +272,7 @@ impl Session {
                 state.past.measures = Some(measures.clone());
                 state.measures = Some(measures.clone());
             }
-            state.version += 1;
+            state.touch();
             state.config.clone()
         };
         memory?;
@@ -308,7 +308,7 @@ impl Session {
         if let Some(until) = state.until.as_mut().filter(|_| held) {
             until.held = Some(step.step);
         }
-        state.version += 1;
+        state.touch();
         // What it does after this step; asked again below, for someone may have asked for more in between.
         let then = |state: &State| match state.status {
             Status::Training if step.step >= state.config.steps => Status::Done,
@@ -323,7 +323,7 @@ impl Session {
         }
         let mut state = lock(&self.state);
         state.status = then(&state);
-        state.version += 1;
+        state.touch();
         Ok(())
     }
 
@@ -460,7 +460,7 @@ impl Session {
             let mut state = lock(&self.state);
             if let Some(kept) = kept.filter(|_| now == state.history.last()) {
                 state.agrees = Some(kept.parted(&weights).is_none());
-                state.version += 1;
+                state.touch();
             }
             state.history.fill(now, weights, memory);
         }
@@ -474,7 +474,16 @@ impl Session {
     }
 }
 
+/// How many changes there were, of any run. One count for all, so that a run that is closed and opened again is newer
+/// than it was.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
 impl State {
+    /// Something is new.
+    pub fn touch(&mut self) {
+        self.version = CHANGES.fetch_add(1, SeqCst) + 1;
+    }
+
     fn record(&mut self, step: Step, weights: Weights, memory: Option<Memory>) {
         self.steps.push(step);
         self.past.losses.push((step.step, step.loss));

@@ -113,10 +113,12 @@ impl Studio {
     }
 
     pub(crate) fn about(&self, _: &Request) -> Result<Response, Fault> {
-        let first = lock(&self.sessions).first().map(|session| session.id.clone());
+        let open: Vec<String> = lock(&self.sessions).iter().map(|session| session.id.clone()).collect();
         Ok(Response::json(
             200,
-            &json!({"name": "microgpt", "version": env!("CARGO_PKG_VERSION"), "api": 1, "first": first}),
+            &json!({
+                "name": "microgpt", "version": env!("CARGO_PKG_VERSION"), "api": 1, "first": open.first(), "open": open,
+            }),
         ))
     }
 
@@ -261,7 +263,7 @@ impl Studio {
         {
             let mut state = lock(&session.state);
             state.closed = true;
-            state.version += 1;
+            state.touch();
         }
         lock(&self.sessions).retain(|other| other.id != session.id);
         Ok(Response::json(200, &json!({"closed": session.id})))
@@ -309,7 +311,7 @@ impl Studio {
             }
             (state.goal, state.until, state.error) = (goal, until, None);
             state.status = Status::Training;
-            state.version += 1;
+            state.touch();
         }
         (self.wake)(session.clone());
         Ok(())
@@ -340,7 +342,7 @@ impl Studio {
         let mut state = lock(&session.state);
         if state.status == Status::Training {
             state.status = Status::Paused;
-            state.version += 1;
+            state.touch();
         }
     }
 
@@ -392,7 +394,7 @@ impl Studio {
                 drop(desk);
                 let mut state = lock(&session.state);
                 state.folder = Some(name);
-                state.version += 1;
+                state.touch();
             }
         }
         self.save_now(session)?;

@@ -1,16 +1,15 @@
 //! `why`: how a number came to be, what was made of it, and which line of source computed it. `graph`: the same, several
-//! steps back. `moved`: what made a weight what it is.
+//! steps back.
 
-use crate::json::{Fields, Json, needed, number};
+use crate::json::{Fields, Json, number};
 use crate::message::Fault;
-use crate::names::{Place, find, op_name, place_json, place_of, title};
+use crate::names::{Place, op_name, place_json, place_of, title};
 use crate::session::{Session, lock};
 use crate::source;
-use crate::view::{Look, Subject, View};
-use microgpt::batch::Batch;
+use crate::view::{Look, View};
 use microgpt::inspect::{self, Operand, User, Why};
 use microgpt::op::Op;
-use microgpt::tensor::{Engine, Learner, Node};
+use microgpt::tensor::{Engine, Node};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -154,9 +153,11 @@ fn numbers(op: Op, operands: &[Operand], y: f64) -> String {
             let rest = operands.chunks_exact(2).remainder().iter().map(|operand| short(operand.value));
             join(pairs.chain(rest).collect(), operands.len().div_ceil(2))
         }
-        Op::Add(..) => format!("{} + {}", short(x(0)), short(x(1))),
+        Op::Add(..) => sum(&[x(0), x(1)]),
         Op::Div(..) => format!("{} / {}", short(x(0)), short(x(1))),
-        Op::Affine { scale, shift, .. } => format!("{} * {} + {}", short(x(0)), short(scale), short(shift)),
+        Op::Affine { scale, shift, .. } => {
+            join(vec![format!("{} * {}", short(x(0)), short(scale)), short(shift)], 2)
+        }
         Op::Pow { exponent, .. } => format!("{} ^ {}", short(x(0)), short(exponent)),
         Op::Exp(_) => format!("exp({})", short(x(0))),
         Op::Ln(_) => format!("ln({})", short(x(0))),
@@ -167,7 +168,7 @@ fn numbers(op: Op, operands: &[Operand], y: f64) -> String {
         Op::Sum(_) | Op::Total(_) => sum(&operands.iter().map(|operand| operand.value).collect::<Vec<_>>()),
         Op::Rotate { .. } => {
             let part = |operand: &Operand| format!("{} * {}", short(operand.value), short(operand.local));
-            operands.iter().map(part).collect::<Vec<_>>().join(" + ")
+            join(operands.iter().map(part).collect(), operands.len())
         }
         _ => operands.iter().take(6).map(|operand| short(operand.value)).collect::<Vec<_>>().join(", "),
     };
@@ -178,10 +179,10 @@ fn sum(parts: &[f64]) -> String {
     join(parts.iter().map(|&x| short(x)).collect(), parts.len())
 }
 
-/// The first few, and how many more.
+/// The first few, and how many more. What is below zero is taken off.
 fn join(parts: Vec<String>, all: usize) -> String {
     const SHOWN: usize = 6;
-    let shown = parts.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" + ");
+    let shown = parts.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" + ").replace(" + -", " - ");
     if all > SHOWN { format!("{shown} + ... ({} more)", all - SHOWN) } else { shown }
 }
 
@@ -260,110 +261,4 @@ pub fn graph(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
 
 fn key(place: Place) -> (u32, usize, usize) {
     (place.tensor.0, place.row, place.col)
-}
-
-/// A weight's life: its values, and the steps and documents that moved it most.
-///
-/// # Errors
-/// A place that is none.
-pub fn moved(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
-    let name = needed(fields.text("name")?, "name")?;
-    let (row, col) = (needed(fields.whole("row")?, "row")?, needed(fields.whole("col")?, "col")?);
-    let most = fields.whole("most")?.unwrap_or(10).min(50);
-    fields.end()?;
-    let matrix = session.layout().find(&name);
-    let matrix = matrix.ok_or_else(|| Fault::missing(format!("name: expected a matrix, found {name:?}")))?;
-    crate::edit::inside(matrix.shape, row, col)?;
-    let place = matrix.offset + row * matrix.shape.cols + col;
-    let path: Vec<(usize, f64)> = {
-        let state = lock(&session.state);
-        let steps: Vec<usize> = state.history.steps().collect();
-        steps.into_iter().filter_map(|step| Some((step, state.history.get(step)?.get(place)))).collect()
-    };
-    let mut jumps: Vec<[(usize, f64); 2]> = path.windows(2).map(|pair| [pair[0], pair[1]]).collect();
-    let by = |jump: &[(usize, f64); 2]| (jump[1].1 - jump[0].1).abs();
-    jumps.sort_by(|a, b| by(b).total_cmp(&by(a)));
-    jumps.truncate(most);
-    let mut told = Vec::new();
-    for (i, [(since, from), (step, to)]) in jumps.into_iter().enumerate() {
-        let mut jump = json!({"step": step, "from": number(from), "to": number(to), "by": number(to - from), "grad": null, "documents": []});
-        if step - since > 1 {
-            jump["since"] = since.into();
-        } else if session.replay.is_ok() && i < 10 {
-            let (grad, documents) = shares(session, since, &name, row, col)?;
-            (jump["grad"], jump["documents"]) = (number(grad), documents.into());
-        }
-        told.push(jump);
-    }
-    let (steps, values): (Vec<usize>, Vec<f64>) = path.into_iter().unzip();
-    Ok(json!({
-        "name": name, "row": row, "col": col,
-        "path": {"step": steps, "value": crate::json::numbers(values)}, "moved": told,
-    }))
-}
-
-/// The gradient of a weight in the step after `step`, and the part of each document.
-fn shares(
-    session: &Session,
-    step: usize,
-    name: &str,
-    row: usize,
-    col: usize,
-) -> Result<(f64, Vec<Json>), Fault> {
-    let batch_size = lock(&session.state).config.batch_size;
-    let (mut total, mut documents) = (0.0, Vec::new());
-    let mut part = 0;
-    loop {
-        let view = View { step, subject: Subject::Batch(part), next: None, edits: Vec::new() };
-        let looked = session.look(&view)?;
-        let mut look = lock(&looked);
-        look.grade();
-        let place = find(session, &look, name, row, col)?;
-        let wide = look.engine.nodes()[place.tensor.0 as usize].shape.cols;
-        let grad = look.engine.grads(place.tensor)[place.row * wide + place.col];
-        total += grad;
-        let texts = crate::view::texts(session, &look.batch);
-        let (segments, parts) = (look.batch.segments.clone(), look.parts);
-        for (segment, text) in segments.iter().zip(texts) {
-            // One document alone is the whole gradient; of several, each goes through by itself.
-            let own = if segments.len() == 1 {
-                grad
-            } else {
-                alone(session, &mut look, step, segment, place, wide)
-            };
-            documents.push((step * batch_size + segment.number, text, own));
-        }
-        part += 1;
-        if part >= parts {
-            break;
-        }
-    }
-    documents.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
-    documents.truncate(20);
-    let json = |(at, text, grad): (usize, String, f64)| json!({"at": at, "text": text, "grad": number(grad)});
-    Ok((total, documents.into_iter().map(json).collect()))
-}
-
-/// The gradient of a parameter if only this document counts, its loss divided as in the whole batch.
-fn alone(
-    session: &Session,
-    look: &mut Look,
-    step: usize,
-    segment: &microgpt::batch::Segment,
-    place: Place,
-    wide: usize,
-) -> f64 {
-    let rows = segment.start..segment.start + segment.len;
-    let mut batch = Batch::default();
-    batch.tokens.extend_from_slice(&look.batch.tokens[rows.clone()]);
-    batch.positions.extend_from_slice(&look.batch.positions[rows.clone()]);
-    batch.targets.extend_from_slice(&look.batch.targets[rows]);
-    batch.segments.push(microgpt::batch::Segment { start: 0, ..*segment });
-    batch.loss_rows = look.batch.loss_rows;
-    let mut engine = microgpt::engine::scalar::Scalar::new(look.engine.params().to_vec());
-    engine.begin(&batch);
-    engine.leave_to(microgpt::rng::mix(session.settings.config.seed, step as u64));
-    let [_, objective] = session.model.loss(&engine, &batch).map(|tensor| tensor.id());
-    engine.backward(objective);
-    engine.grads(place.tensor)[place.row * wide + place.col]
 }

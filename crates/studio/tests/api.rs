@@ -356,3 +356,22 @@ fn a_mistake_is_told() {
     assert_eq!((&check["ok"], &check["name"]), (&json!(false), &json!("n_embd")));
     assert_eq!(post(&studio, "/api/v1/form/check", &json!({}))["parameters"], 4064);
 }
+
+#[test]
+fn of_two_answers_about_a_run_the_newer_can_be_told() {
+    let (_root, studio) = studio();
+    begin(&studio, "mine", &json!({"steps": "8"}), 2);
+    let version = |run: &Json| run["version"].as_u64().unwrap();
+    let about = || version(&get(&studio, "/api/v1/runs/mine"));
+    let before = about();
+    assert_eq!(before, version(&get(&studio, "/api/v1/runs/mine/news")["run"]), "nothing came in between");
+    step(&studio, "mine", 1);
+    let stepped = about();
+    assert!(stepped > before);
+    // Closed and opened again it is another in the program, and still the same that got older.
+    let close = Request { method: "DELETE".into(), ..Request::get("/api/v1/runs/mine") };
+    assert_eq!(studio.handle(&close).status, 200);
+    assert_eq!(get(&studio, "/api/v1")["open"], json!([]));
+    assert!(version(&post(&studio, "/api/v1/runs/open", &json!({"name": "mine"}))) > stepped);
+    assert_eq!(get(&studio, "/api/v1")["open"], json!(["mine"]));
+}

@@ -73,3 +73,40 @@ fn of_a_text_of_ones_own_a_tenth_is_held_back() {
     let news = get(&studio, "/api/v1/runs/own/news");
     assert_eq!(news["validations"].as_array().unwrap().len(), 2, "{}", news["validations"]);
 }
+
+/// What is told of a step while it is made, and what is found out about it later.
+#[test]
+fn how_each_matrix_moved_is_known_of_every_step() {
+    let tells_the_same = |settings: &Json, steps: usize, exactly: bool| {
+        let (_root, studio) = studio();
+        begin(&studio, "mine", settings, 0);
+        for at in 1..=steps {
+            step(&studio, "mine", 1);
+            let told = get(&studio, "/api/v1/runs/mine/news")["measures"].clone();
+            let found = post(&studio, "/api/v1/runs/mine/measures", &json!({"step": at}));
+            assert_eq!((&told["step"], &found["step"]), (&json!(at), &json!(at)));
+            let pairs = |measures: &Json| -> Vec<f64> {
+                let all = measures["matrices"].as_array().unwrap().iter().chain([measures]);
+                all.flat_map(|m| ["gradient", "update_ratio"].map(|name| number(&m[name]))).collect()
+            };
+            for (a, b) in pairs(&told).into_iter().zip(pairs(&found)) {
+                assert!(a == b || !exactly && (a - b).abs() <= 1e-9 * a.abs(), "step {at}: {a} {b}");
+            }
+        }
+        // Of an earlier one, when others came after it.
+        let first = post(&studio, "/api/v1/runs/mine/measures", &json!({"step": 1}));
+        assert_eq!(first["matrices"].as_array().unwrap().len(), told_matrices(&studio));
+        for wrong in [0, steps + 1] {
+            let (status, error) = refused(&studio, "/api/v1/runs/mine/measures", &json!({"step": wrong}));
+            let expected = format!("step: expected one from 1 to {steps}, found {wrong}");
+            assert_eq!((status, error), (404, expected));
+        }
+    };
+    tells_the_same(&json!({"steps": "20"}), 4, true);
+    tells_the_same(&all_variants(), 3, false);
+    tells_the_same(&json!({"steps": "20", "batch_size": "6", "micro_batches": "2"}), 3, false);
+}
+
+fn told_matrices(studio: &microgpt_studio::Studio) -> usize {
+    get(studio, "/api/v1/runs/mine/model")["matrices"].as_array().unwrap().len()
+}

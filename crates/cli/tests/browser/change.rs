@@ -19,6 +19,21 @@ pub(crate) fn what_if(page: &Page<'_>) {
     assert!((0..5).all(|row| (8..12).all(|col| answer["windows"][0]["values"][row][col] == 0.0)));
     page.settle();
     page.shot("whatif");
+    // As it was without the edit, and what came of it.
+    let before = Oracle::after(500).at("anna", "logits");
+    let after = page.post("/runs/microgpt-1/look", json!({"step": 500, "text": "anna", "edits": [{"kind": "head", "layer": 0, "head": 2}], "want": [{"name": "logits"}]}));
+    let after = after["windows"][0]["values"][4][13].as_f64().unwrap();
+    let was = before[4 * 27 + 13];
+    for (mode, expected) in [("difference", after - was), ("before", was), ("after", after)] {
+        page.click(&format!("#mode-{mode}"));
+        page.js(
+            "document.querySelector(`.block[data-name='logits']`).scrollIntoView({block: 'center'})",
+            json!([]),
+        );
+        page.settle();
+        assert_eq!(page.point_at("logits", [4, 13], [5, 27]), expected, "{mode}");
+    }
+    page.click("#mode-difference");
     page.click("#silence-neuron");
     page.until("two edits", || page.count("#edits li") == 2);
     page.click("#undo");
@@ -58,6 +73,9 @@ pub(crate) fn generate(page: &Page<'_>) {
     let first = page.post("/runs/microgpt-1/next", json!({"step": 500, "tokens": [], "most": 200}));
     let shown = page.attribute("#view .bar", "title");
     assert!(shown.starts_with(&first["tokens"][0]["probability"].to_string()), "{shown}");
+    let logit = shown.split("logit ").nth(1).unwrap().replace('\u{2212}', "-").parse::<f64>().unwrap();
+    let best = first["tokens"][0]["token"].as_u64().unwrap() as usize;
+    assert_eq!(logit, Oracle::after(500).at("anna", "logits")[best], "{shown}");
     page.click("#view .bar");
     page.until("a letter", || page.count("#writing button") == 2);
     page.settle();
@@ -105,6 +123,16 @@ pub(crate) fn compare(page: &Page<'_>) {
     assert_eq!((a, b), (Oracle::after(0).read("anna"), Oracle::after(500).read("anna")));
     page.settle();
     page.shot("compare");
+    let [then, now] = [0, 500].map(|step| Oracle::after(step).at("anna", "layer0.v")[2 * 16 + 7]);
+    for (mode, expected) in [("a", then), ("b", now), ("difference", now - then)] {
+        page.click(&format!("#cmp-{mode}"));
+        page.js(
+            "document.querySelector(`.block[data-name='layer0.v']`).scrollIntoView({block: 'center'})",
+            json!([]),
+        );
+        page.settle();
+        assert_eq!(page.point_at("layer0.v", [2, 7], [5, 16]), expected, "{mode}");
+    }
     // The same beside the same: nothing differs.
     page.go("compare?text=anna&as=77&bs=77");
     page.shows("#verdict-compare", "Nothing differs");

@@ -239,17 +239,22 @@ impl Browser {
 
     /// A window of that size, light or dark.
     pub(crate) fn look(&self, [width, height]: [u32; 2], dark: bool) {
-        let command =
-            |name: &str, of: Value| self.ask("POST", "/goog/cdp/execute", json!({"cmd": name, "params": of}));
-        command(
+        self.command(
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}),
         );
-        let scheme = if dark { "dark" } else { "light" };
-        command(
-            "Emulation.setEmulatedMedia",
-            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
-        );
+        self.prefer("prefers-color-scheme", if dark { "dark" } else { "light" });
+    }
+
+    /// What who sits before it has asked for, as style sheets hear of it.
+    pub(crate) fn prefer(&self, name: &str, value: &str) {
+        self.command("Emulation.setEmulatedMedia", json!({"features": [{"name": name, "value": value}]}));
+    }
+
+    /// A command of the browser's own protocol.
+    #[track_caller]
+    fn command(&self, name: &str, of: Value) {
+        self.ask("POST", "/goog/cdp/execute", json!({"cmd": name, "params": of}));
     }
 
     /// A picture of the page, if the environment says where pictures go.

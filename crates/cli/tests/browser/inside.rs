@@ -151,3 +151,51 @@ pub(crate) fn step_through(page: &Page<'_>) {
     page.until("the panel", || page.count("#why:not([hidden]) #why-value") == 1);
     page.press("\u{e00c}");
 }
+
+/// What Step through shows of an operation: its numbers forward, their gradients backward, the graph behind the loss.
+pub(crate) fn numbers_of_each_operation(page: &Page<'_>) {
+    let mut oracle = Oracle::after(AT);
+    let loss = oracle.read("anna");
+    page.go(&format!("ops?step={AT}&text=anna&batch=0"));
+    page.until("the list of operations", || page.count("#ops .op") > 20);
+    for name in ["layer0.q", "layer0.attn_found", "layer0.mlp_active", "logits"] {
+        let (values, grads, cols) = oracle.tensor(name);
+        for (nth, said, title, numbers) in [
+            (0, format!("makes {name}"), name, values),
+            (-1, format!("{name} hands its gradient back"), "its gradient", grads),
+        ] {
+            page.js(
+                "[...document.querySelectorAll('#ops .op')].filter((op) => op.lastChild.textContent === arguments[0]).at(arguments[1]).click()",
+                json!([name, nth]),
+            );
+            page.shows("#op-said", &said);
+            let css = format!(".opview .heat[aria-label^='{title},'] .stage");
+            for (row, col) in [(4, 3), (1, cols - 1)] {
+                let at = [(col as f64 + 0.5) / cols as f64, (row as f64 + 0.5) / 5.0];
+                page.point(&css, at, false);
+                page.shows(".hovertitle", &format!("{title}[{row}, {col}]"));
+                let shown = page.number(".hovervalue", None);
+                assert_eq!(shown, numbers[row * cols + col], "{said}: [{row}, {col}]");
+            }
+        }
+    }
+    page.js("document.querySelector('#ops .op:last-child').click()", json!([]));
+    page.until("the length of each gradient", || page.count(".normrow") == 9);
+    page.settle();
+    for (i, (name, norm)) in oracle.gradient_norms().into_iter().enumerate() {
+        let row = format!(".normrow:nth-of-type({})", i + 1);
+        assert_eq!(page.text(&format!("{row} .mono")), name);
+        assert_eq!(page.number(&format!("{row} .num"), Some("title")), norm, "{name}");
+    }
+    page.js("document.querySelector('.graphcard').scrollIntoView()", json!([]));
+    let (losses, grads, _) = oracle.tensor("losses");
+    for (name, value, grad) in [("loss[0, 0]", loss, 1.0), ("losses[2, 0]", losses[2], grads[2])] {
+        let vertex = format!(".graph .vertex[aria-label^='{name} = ']");
+        page.until(name, || page.count(&vertex) == 1);
+        let label = page.attribute(&vertex, "aria-label").replace('\u{2212}', "-");
+        let (_, numbers) = label.split_once(" = ").unwrap();
+        let (found, slope) = numbers.split_once(", gradient ").unwrap();
+        assert_eq!([found, slope].map(|text| text.parse::<f64>().unwrap()), [value, grad], "{name}");
+    }
+    page.js("document.getElementById('view').scrollTop = 0", json!([]));
+}

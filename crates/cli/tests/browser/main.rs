@@ -1,6 +1,7 @@
 //! The studio's page in a real browser: opened, clicked and typed into as a person would, and its numbers held against
 //! the library's.
 
+mod access;
 mod driver;
 mod oracle;
 mod studio;
@@ -26,6 +27,7 @@ fn the_page_shows_what_the_library_computes() {
     inside::every_number_that_is_pointed_at(&page);
     inside::why(&page);
     inside::step_through(&page);
+    inside::numbers_of_each_operation(&page);
     change::what_if(&page);
     change::generate(&page);
     change::compare(&page);
@@ -35,6 +37,8 @@ fn the_page_shows_what_the_library_computes() {
     tour::redraws(&page);
     other::models(&page);
     tour::light_dark_and_narrow(&page);
+    access::nothing_moves(&page);
+    other::a_foreign_page(&page);
     tour::exported(&page, &studio);
     train::the_server_goes_and_comes_back(&page, studio);
 }

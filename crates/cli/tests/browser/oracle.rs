@@ -2,6 +2,7 @@
 
 use microgpt::batch::Batch;
 use microgpt::corpus::Corpus;
+use microgpt::measures::{Measures, Meter};
 use microgpt::rng::Rng;
 use microgpt::train::Trainer;
 use microgpt::{Config, inspect};
@@ -31,6 +32,15 @@ impl Oracle {
         Oracle { corpus, trainer }
     }
 
+    /// What the library's meter says of a step (from 1).
+    pub(crate) fn measures(step: usize) -> Measures {
+        let Oracle { mut corpus, mut trainer } = Oracle::after(step - 1);
+        let mut meter = Meter::new(&mut trainer, &mut corpus, 1).unwrap();
+        let mut batch = Batch::default();
+        corpus.fill(&mut batch, step - 1, 1, trainer.config.block_size).unwrap();
+        meter.step(&mut trainer, &batch, &corpus.tokenizer).unwrap().1.unwrap().clone()
+    }
+
     /// Computes a text, forward and backward; gives its loss.
     pub(crate) fn read(&mut self, text: &str) -> f64 {
         let bos = self.corpus.tokenizer.bos();
@@ -46,11 +56,23 @@ impl Oracle {
         self.trainer.engine.number(loss, 0, 0)
     }
 
+    /// A tensor's numbers in this text, row after row.
+    pub(crate) fn at(&mut self, text: &str, name: &str) -> Vec<f64> {
+        self.read(text);
+        self.tensor(name).0
+    }
+
     /// A tensor's numbers, row after row, and their gradients.
     pub(crate) fn tensor(&self, name: &str) -> (Vec<f64>, Vec<f64>, usize) {
         let node = inspect::find(&*self.trainer.engine, name).unwrap();
         let engine = &*self.trainer.engine;
         (engine.values(node.id).to_vec(), engine.grads(node.id).to_vec(), node.shape.cols)
+    }
+
+    /// The length of each matrix's gradient.
+    pub(crate) fn gradient_norms(&mut self) -> Vec<(String, f64)> {
+        let layout = self.trainer.model.layout.clone();
+        inspect::gradient_norms(&layout, self.trainer.engine.slices().1)
     }
 
     /// A weight and its gradient.

@@ -26,6 +26,12 @@ pub(crate) fn models(page: &Page<'_>) {
         ("gpt2", "gpt2-toy", few.clone(), names.clone()),
         ("copy", "task", few.clone(), names.clone()),
         ("verses", "shakespeare-char", few, json!({"from": "text", "text": verses})),
+        (
+            "pieces",
+            "microgpt",
+            json!({"tokenizer": "bpe", "vocab_size": "600", "steps": "20"}),
+            names.clone(),
+        ),
         ("pairs", "microgpt", json!({"model": "bigram", "steps": "60"}), names.clone()),
         ("gru", "microgpt", json!({"model": "gru", "steps": "60"}), names),
     ] {
@@ -63,3 +69,29 @@ const SHOWN: &str = "
       strange: strange && strange[0],
       problems: problems.map((node) => node.textContent).filter(Boolean),
     };";
+
+/// A page from elsewhere, in the same browser: it can neither read the studio nor make it do anything.
+pub(crate) fn a_foreign_page(page: &Page<'_>) {
+    page.open("data:text/html,<title>elsewhere</title>");
+    let got = page.later(FOREIGN, json!([page.url]));
+    assert_eq!(got, json!({"read": "TypeError", "sent": 0, "heard": "error", "socket": "error"}));
+    // The browser's own words on each of these.
+    page.complaints();
+    page.open(&page.url);
+    let names = |runs: Value| -> Vec<Value> {
+        ["open", "saved"].iter().flat_map(|of| runs[of].as_array().unwrap().clone()).collect()
+    };
+    assert!(names(page.get("/runs")).iter().all(|run| run["name"] != "foreign"), "nothing was begun");
+}
+
+const FOREIGN: &str = "
+    const at = arguments[0] + '/api/v1', event = (target) => new Promise((resolve) => {
+      for (const name of ['open', 'message', 'error']) target.addEventListener(name, () => resolve(name));
+    });
+    const read = await fetch(at + '/runs').then((answer) => answer.text(), (error) => error.name);
+    // What a form might send: some browsers let it out, and keep the answer from the page.
+    const body = JSON.stringify({ name: 'foreign', go: false });
+    const sent = await fetch(at + '/runs', { method: 'POST', mode: 'no-cors', body }).then((answer) => answer.status, () => 0);
+    const heard = await event(new EventSource(at + '/runs/microgpt-1/events'));
+    const socket = await event(new WebSocket(at.replace('http', 'ws') + '/runs/microgpt-1/events'));
+    return { read, sent, heard, socket };";

@@ -1,5 +1,6 @@
 //! The tour, and what holds everywhere: addresses, keys, speed, light and dark, a narrow window.
 
+use crate::access::{focus_is_seen, readable};
 use crate::oracle::Oracle;
 use crate::studio::{Page, Studio};
 use serde_json::json;
@@ -14,6 +15,14 @@ pub(crate) fn ten_stops(page: &Page<'_>) {
         page.until("an answer", || page.count("#answer") == 1);
         assert!(page.text("#answer").len() > 40);
         assert_eq!(page.count(".choice.right"), 1);
+        // The numbers it speaks of are the library's.
+        match stop {
+            2 => assert!(page.text("#answer").contains(&format!("{:.4}", Oracle::after(0).read("anna")))),
+            9 => assert!(
+                page.text("#answer").contains(&format!("From {:.6} to", Oracle::after(500).read("anna")))
+            ),
+            _ => {}
+        }
         page.settle();
         page.shot(&format!("tour-{stop}"));
         if stop < 10 {
@@ -50,19 +59,24 @@ pub(crate) fn address_and_keys(page: &Page<'_>) {
 /// asked is answered, and a frame with it is drawn. A machine that does other things as well takes longer, so it is only told.
 pub(crate) fn redraws(page: &Page<'_>) {
     for view in VIEWS {
-        let [step, text] = ["step", "text"].map(|kind| {
-            page.go(&format!("{view}?run=microgpt-1&step=90&text=anna"));
-            page.settle();
-            let times = page.later(TIMES, json!([kind]));
-            let mut times: Vec<f64> = times.as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        });
+        let [step, text] = redraw(page, view, "microgpt-1");
         eprintln!(
             "{view}: whole again {step:.0} ms after a change of the step, {text:.0} ms of the text (medians)"
         );
         assert!(step > 0.0 && text > 0.0, "{view}: it stayed as it was");
     }
+}
+
+/// The medians, in milliseconds: after changes of the step, and of the text.
+pub(crate) fn redraw(page: &Page<'_>, view: &str, run: &str) -> [f64; 2] {
+    ["step", "text"].map(|kind| {
+        page.go(&format!("{view}?run={run}&step=90&text=anna"));
+        page.settle();
+        let times = page.later(TIMES, json!([kind]));
+        let mut times: Vec<f64> = times.as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    })
 }
 
 /// Changes something a few times, and watches the answers, the view and the frames that follow.
@@ -93,14 +107,21 @@ const TIMES: &str = "
     return times;";
 
 pub(crate) fn light_dark_and_narrow(page: &Page<'_>) {
-    for (name, size, dark) in
-        [("light", [1280, 720], false), ("dark", [1280, 800], true), ("phone", [390, 844], false)]
-    {
+    for (name, size, dark) in [
+        ("light", [1280, 720], false),
+        ("dark", [1280, 720], true),
+        ("phone", [390, 844], false),
+        ("phone-dark", [390, 844], true),
+    ] {
         page.look(size, dark);
         for view in VIEWS {
             page.go(&format!("{view}?run=microgpt-1&text=anna"));
             page.settle();
             page.shot(&format!("{name}-{view}"));
+            readable(page, &format!("{name}, {view}"));
+            if name == "light" {
+                focus_is_seen(page, view);
+            }
             let [wide, room] = ["scrollWidth", "clientWidth"].map(|of| {
                 page.js(&format!("return document.getElementById('view').{of}"), json!([])).as_u64().unwrap()
             });

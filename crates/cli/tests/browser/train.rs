@@ -1,6 +1,8 @@
 //! The runs: trained, travelled through, begun by the form, and there again after a power cut.
 
+use crate::oracle::Oracle;
 use crate::studio::{Page, Studio};
+use crate::tour::redraw;
 use serde_json::json;
 use std::time::Instant;
 
@@ -36,8 +38,20 @@ pub(crate) fn losses_are_those_of_microgpt_py(page: &Page<'_>) {
     for step in [1, 2, 37, 100, 250, 499] {
         page.go(&format!("train?step={step}"));
         page.shows("#where", &format!("loss {}", printed(step)));
+        page.shows("#facts", &format!("loss{}", printed(step)));
+        page.shows("#words", &format!("At step {step} it was as unsure"));
     }
-    assert_eq!(page.count("#matrices tbody tr"), 9);
+    // How each matrix moved in a step: what the library's meter says of it.
+    let measures = Oracle::measures(100);
+    page.go("train?step=100");
+    page.until("nine matrices", || page.count("#matrices tbody tr") == 9);
+    page.shows("#matrices-step", "at step 100");
+    for (i, matrix) in measures.matrices.iter().enumerate() {
+        let row = format!("#matrices tbody tr:nth-child({})", i + 1);
+        let shown = [3, 5].map(|cell| page.number(&format!("{row} td:nth-child({cell})"), Some("title")));
+        assert_eq!(page.text(&format!("{row} td")), matrix.name);
+        assert_eq!(shown, [matrix.grad_norm, matrix.update_ratio], "{}", matrix.name);
+    }
 }
 
 pub(crate) fn time_travel(page: &Page<'_>) {
@@ -59,6 +73,19 @@ pub(crate) fn time_travel(page: &Page<'_>) {
     page.shows("#step-now", "500");
 }
 
+/// Holds every answer up for a while; `late` says whether one of a path that ends so has come by now.
+const LATE: &str = "
+    const plain = window.fetch, come = [];
+    window.fetch = async (...all) => {
+      const answer = await plain(...all);
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      setTimeout(() => come.push(String(all[0]).split('?')[0]), 50);
+      return answer;
+    };
+    window.late = (end) => come.some((path) => path.endsWith(end));
+    window.inTime = () => { window.fetch = plain; };
+    return null;";
+
 pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
     page.go("train");
     page.click("#new-run");
@@ -73,25 +100,47 @@ pub(crate) fn a_second_run_by_the_form(page: &Page<'_>) {
     page.fill("#run-name", "two-heads");
     page.shot("form");
     // What the page asks for comes late: when it has long heard the same, and more, by listening.
-    page.js(
-        "const real = window.fetch; window.fetch = async (...all) => { const answer = await real(...all); if (String(all[0]).includes('/news')) { await new Promise((r) => setTimeout(r, 700)); window.late = true; } return answer; }; window.inTime = () => { window.fetch = real; }; return null",
-        json!([]),
-    );
+    page.js(LATE, json!([]));
     page.click("#start");
     page.until("a second run", || page.count(".runs tbody tr") == 2);
-    page.until("the late answer", || page.js("return window.late === true", json!([])) == json!(true));
-    page.js("window.inTime(); return null", json!([]));
+    page.until("the late answers", || page.js("return late('/runs') && late('/news')", json!([])) == true);
     page.shows("#where", "60 / 60");
+    page.click("#play");
+    page.until("another late answer", || page.js("return late('/train')", json!([])) == true);
+    page.shows("#where", "120 / 120");
+    page.shows(".runs tbody tr.on", "done");
+    page.js("inTime(); return null", json!([]));
     let run = page.get("/runs/two-heads");
-    assert_eq!((run["heads"].as_u64(), run["step"].as_u64()), (Some(2), Some(60)));
+    assert_eq!((run["heads"].as_u64(), run["step"].as_u64()), (Some(2), Some(120)));
     let said = page.js(
         "return [...document.querySelectorAll('.runs tbody tr')].map((row) => row.textContent).join('|')",
         json!([]),
     );
     assert!(said.as_str().unwrap().contains("n_head 2"), "{said}");
+    // A run is left out of the chart, and the address says so.
+    let lines = || page.count(".losscard .readout .item");
+    page.until("two lines of each run", || lines() == 4);
+    page.click("[aria-label='Show microgpt-1 in the chart']");
+    page.until("those of one run", || lines() == 2);
+    page.until("the address", || {
+        page.js("return location.hash", json!([])).as_str().unwrap().contains("hide=microgpt-1")
+    });
+    page.click("[aria-label='Show microgpt-1 in the chart']");
+    page.until("both again", || lines() == 4);
     page.settle();
     page.shot("two-runs");
 }
+
+/// How often what a view shows has changed in some time, and how often there was news.
+const CHANGES: &str = "
+    const { onNews } = await import('/session.js'), changes = { view: 0, news: 0 };
+    const eye = new MutationObserver((all) => { changes.view += all.length; });
+    eye.observe(document.getElementById('view'), { childList: true, subtree: true, attributes: true, characterData: true });
+    const end = onNews(() => { changes.news += 1; });
+    while (changes.news < 6) await new Promise((resolve) => setTimeout(resolve, 50));
+    end();
+    eye.disconnect();
+    return changes;";
 
 /// A power cut in the middle of a training: the page notices, waits, opens the run again, and training goes on from the
 /// checkpoint.
@@ -101,6 +150,18 @@ pub(crate) fn the_server_goes_and_comes_back(page: &Page<'_>, mut studio: Studio
     page.open("about:blank");
     page.open(&format!("{}/#train?run=long", page.url));
     page.until("some steps", || page.text("#view").contains("equally likely"));
+    // Training goes at full speed, and views of a step that is past stay as they are, and follow a hand.
+    for view in ["inside", "ops", "whatif", "write", "tour"] {
+        page.go(&format!("{view}?run=long&step=90&text=anna"));
+        page.settle();
+        let changes = page.later(CHANGES, json!([]));
+        assert_eq!(changes["view"], 0, "{view}: {changes}");
+    }
+    let [step, text] = redraw(page, "inside", "long");
+    eprintln!(
+        "inside, while training goes at full speed: {step:.0} ms after a change of the step, {text:.0} ms of the text"
+    );
+    page.go("train?run=long");
     page.post("/runs/long/save", json!({}));
     let saved = page.get("/runs/long")["step"].as_u64().unwrap();
     let before = page.complaints();
