@@ -10,6 +10,7 @@ pub(crate) use texts::{DataArgs, TokenizeArgs};
 
 use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
 use microgpt::Config;
+use microgpt_runs::presets::PRESETS;
 use microgpt_runs::settings::{self, Assignment, Settings};
 
 const EXAMPLES: &str = "\
@@ -285,11 +286,16 @@ pub(crate) struct FormulaArgs {
     pub(crate) json: bool,
 }
 
+fn presets_help() -> String {
+    let [default, others @ ..] = PRESETS else { return String::new() };
+    let others: Vec<&str> = others.iter().map(|preset| preset.name).collect();
+    format!("Settings with a name: {} (the default), {}", default.name, others.join(", "))
+}
+
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings with a name: microgpt (the default), microgpt-final, shakespeare-char, task, names-best
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = presets_help())]
     preset: Option<String>,
     /// Settings from a TOML file
     #[arg(long, value_name = "FILE")]

@@ -127,6 +127,8 @@ fn prove_prints_a_table_and_list_names_everything() {
         assert!(list.contains(&flag) && help.contains(&flag), "{flag}");
         assert!(knob.choices.iter().all(|(name, help)| list.contains(name) && list.contains(help)));
     }
-    assert!(list.contains("microgpt-final"));
+    for preset in microgpt_runs::presets::PRESETS {
+        assert!(list.contains(preset.name) && help.contains(preset.name), "{}", preset.name);
+    }
     assert!(place.stdout("--help").contains("Exit codes:"));
 }
