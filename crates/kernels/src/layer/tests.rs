@@ -233,7 +233,7 @@ fn a_token_at_a_time_is_the_definition() {
             let head = numbers(outputs * channels, 4);
             let mut packed = vec![f32::NAN; model.packed_len()];
             decode::pack(&model, &mut packed, [&what, &place], &weights, &head);
-            for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[]] {
+            for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[16; 40], &[]] {
                 let what_it_is = format!("{level:?} {model:?} {lengths:?}");
                 let document = |i: usize| -> Vec<u32> {
                     (0..lengths[i]).map(|p| ((p * 7 + i * 3) % outputs) as u32).collect()
@@ -268,6 +268,7 @@ fn a_token_at_a_time_is_the_definition() {
                             memory,
                             &mut scratch,
                         );
+                        decode::settle(&model, &mut logits, on.len(), &mut scratch);
                         for (r, &i) in on.iter().enumerate() {
                             let found = &logits[r * outputs..(r + 1) * outputs];
                             let wanted = &wanted[i][past * outputs..(past + 1) * outputs];

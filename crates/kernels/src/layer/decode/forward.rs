@@ -1,17 +1,17 @@
 //! The pass itself, for groups of documents; and the tables that it begins with.
 #![expect(unsafe_code, reason = "reads behind one check for all rows")]
 
+use super::lanes::lanes;
 use super::look::look_around;
 use super::{GROUP, HEAD, Model, Packed};
 use crate::activation::{self, Activation};
 use crate::attention::{Place, Segment};
-use crate::layer::Memory;
 use crate::layer::forward::{Write, add, dot, load, store};
 use crate::layer::tile::{Finish, Table, each_register, each_row};
+use crate::layer::{Layer, Memory};
 use crate::math;
 use crate::vector::Vector;
 use std::f32::consts::LOG2_E;
-use std::ops::Range;
 
 simd! { pub(super) fn tables(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) = tables_widths, fused; }
 
@@ -93,12 +93,12 @@ fn mean_square<V: Vector, const NC: usize>(x: [V; NC]) -> V {
 
 /// 1 / rms.
 #[inline(always)]
-fn inverse<V: Vector>(mean_square: V) -> V {
+pub(super) fn inverse<V: Vector>(mean_square: V) -> V {
     math::rsqrt(mean_square + V::splat(crate::norm::EPS))
 }
 
 /// Queries, keys and values, of rows that are normed only now: the last two go where they are remembered.
-struct Qkv<'a> {
+pub(super) struct Qkv<'a> {
     scales: *const f32,
     q: *mut f32,
     memory: *mut f32,
@@ -113,7 +113,7 @@ impl Qkv<'_> {
     /// # Safety
     /// A row of q and of both tables can be written.
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, r: usize, j: usize, y: V) {
+    pub(super) unsafe fn put<V: Vector>(&self, r: usize, j: usize, y: V) {
         let (s, c, column) = (&self.segments[r], self.channels, j * V::LANES);
         // SAFETY: the caller vouches for it.
         unsafe {
@@ -159,11 +159,11 @@ impl<V: Vector> Finish<V> for Onto {
 }
 
 /// What the MLP computes of rows that are normed only now.
-struct Activate {
-    scales: *const f32,
-    active: *mut f32,
-    stride: usize,
-    f: Activation,
+pub(super) struct Activate {
+    pub scales: *const f32,
+    pub active: *mut f32,
+    pub stride: usize,
+    pub f: Activation,
 }
 
 impl<V: Vector> Finish<V> for Activate {
@@ -173,8 +173,15 @@ impl<V: Vector> Finish<V> for Activate {
         unsafe {
             let scale = V::load(self.scales.add(r * V::LANES));
             let to = self.active.add(r * self.stride + j * V::LANES);
-            for i in 0..NV {
-                activation::f(self.f, sums[i] * scale).store(to.add(i * V::LANES));
+            // A name in the code, where it is known: no choice for each register, and all of them stay in registers.
+            if self.f == Activation::Relu {
+                for i in 0..NV {
+                    activation::f(Activation::Relu, sums[i] * scale).store(to.add(i * V::LANES));
+                }
+            } else {
+                for i in 0..NV {
+                    activation::f(self.f, sums[i] * scale).store(to.add(i * V::LANES));
+                }
             }
         }
     }
@@ -209,6 +216,128 @@ impl<V: Vector> Finish<V> for Logits {
     }
 }
 
+/// What documents are computed from, and where their keys and values are.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub model: &'a Model,
+    what: *const f32,
+    place: *const f32,
+    packed: *const f32,
+    tokens: &'a [u32],
+    places: &'a [u32],
+    segments: &'a [Segment],
+    memory: *mut f32,
+    k: Place,
+    v: Place,
+}
+
+impl<'a> Pass<'a> {
+    /// The `count` documents from `first` on.
+    fn group(&self, first: usize, count: usize) -> Pass<'a> {
+        let group = first..first + count;
+        Pass {
+            tokens: &self.tokens[group.clone()],
+            places: &self.places[group.clone()],
+            segments: &self.segments[group],
+            ..*self
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// wqkv, wo, fc1 and fc2 of a layer, and the head: a row for each input.
+    ///
+    /// # Safety
+    /// There is such a layer.
+    #[inline(always)]
+    pub(super) unsafe fn matrices(&self, layer: usize) -> [Table; 4] {
+        let Layer { channels: c, hidden: h, .. } = self.model.layer;
+        let places = self.model.layer.matrices();
+        let mut found = [Table { at: self.packed, stride: 0 }; 4];
+        for (i, stride) in [3 * c, c, h, c].into_iter().enumerate() {
+            // SAFETY: the caller vouches for the layer, and `forward` saw that its matrices are there.
+            let at = unsafe { self.packed.add(layer * self.model.layer.weights_len() + places[i].start) };
+            found[i] = Table { at, stride };
+        }
+        found
+    }
+
+    #[inline(always)]
+    pub(super) fn head(&self) -> Table {
+        Table {
+            at: self.packed.wrapping_add(self.model.packed().head),
+            stride: self.model.head().packed_len() / self.model.layer.channels,
+        }
+    }
+
+    /// Where a layer's queries go, and its keys and values.
+    #[inline(always)]
+    pub(super) fn qkv(&self, layer: usize, q: *mut f32, scales: *const f32) -> Qkv<'a> {
+        let further = 2 * layer * (self.v.offset - self.k.offset);
+        let tables = [self.k, self.v].map(|p| Place { offset: p.offset + further, stride: p.stride });
+        Qkv {
+            scales,
+            q,
+            memory: self.memory,
+            tables,
+            segments: self.segments,
+            channels: self.model.layer.channels,
+        }
+    }
+
+    /// The beginning of each row: its stream, and the first layer's queries, keys and values.
+    ///
+    /// # Safety
+    /// There is room for the rows.
+    #[inline(always)]
+    pub(super) unsafe fn begin<V: Vector, const NC: usize>(&self, stream: *mut f32, qkv: &Qkv<'_>) {
+        let (c, at) = (NC * V::LANES, self.model.packed());
+        for r in 0..self.rows() {
+            let (token, p) = (self.tokens[r] as usize, self.places[r] as usize);
+            // SAFETY: `forward` saw that there are such tokens and places, and the tables are whole.
+            unsafe {
+                let norms = self.packed.add(at.norms + 2 * (token * self.model.reach() + p));
+                let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
+                let x = add(load(self.what.add(token * c)), load(self.place.add(p * c)));
+                store(times::<V, NC>(x, once), stream.add(r * c));
+                let (a, b) =
+                    (self.packed.add(at.tokens + token * 3 * c), self.packed.add(at.places + p * 3 * c));
+                for j in 0..3 * NC {
+                    let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
+                    qkv.put(r, j, y * twice);
+                }
+            }
+        }
+    }
+
+    /// What each row finds in its document.
+    ///
+    /// # Safety
+    /// As [`Pass::begin`].
+    #[inline(always)]
+    pub(super) unsafe fn look<V: Vector, const NC: usize>(&self, qkv: &Qkv<'_>, found: *mut f32) {
+        let c = NC * V::LANES;
+        // Rows of about the same past follow one another: a change of path costs more than the sorting. A bit for each.
+        let mut rows = 0_u64;
+        for (r, s) in self.segments.iter().enumerate() {
+            rows |= 1 << (s.past / 4 * GROUP + r);
+        }
+        while rows != 0 {
+            let r = rows.trailing_zeros() as usize % GROUP;
+            rows &= rows - 1;
+            let s = &self.segments[r];
+            // SAFETY: `forward` saw that the memory reaches behind each row.
+            unsafe {
+                let [k, v] =
+                    qkv.tables.map(|p| Table { at: self.memory.add(p.at(s.kv_start)), stride: p.stride });
+                store(look_around::<V, NC>(load(qkv.q.add(r * c)), k, v, s.past), found.add(r * c));
+            }
+        }
+    }
+}
+
 #[inline(always)]
 fn body<V: Vector, const NC: usize>(
     model: &Model,
@@ -222,75 +351,56 @@ fn body<V: Vector, const NC: usize>(
     memory: Memory<'_>,
     scratch: &mut [f32],
 ) {
-    let (layer, c, h, at) = (&model.layer, NC * V::LANES, model.layer.hidden, model.packed());
-    let (between, memory_at) = (memory.v.offset - memory.k.offset, memory.data.as_mut_ptr());
-    let (logits_at, room) = (logits.as_mut_ptr(), logits.len());
-    let (notes, packed) = (scratch.as_mut_ptr(), packed.as_ptr());
-    // SAFETY: `forward` saw that every row, place and matrix is there, and room for the notes of a group.
+    let [what, place, packed] = [what, place, packed].map(|s| s.as_ptr());
+    let (k, v, memory) = (memory.k, memory.v, memory.data.as_mut_ptr());
+    let pass = Pass { model, what, place, packed, tokens, places, segments, memory, k, v };
+    let mut first = 0;
+    while first < segments.len() {
+        let logits = &mut logits[first * model.outputs..];
+        let count = (segments.len() - first).min(GROUP);
+        // SAFETY: `forward` saw that every row, place and matrix is there, and room for the notes of a group.
+        unsafe {
+            if count >= V::LANES {
+                lanes::<V, NC>(&pass.group(first, V::LANES), logits, scratch.as_mut_ptr());
+                first += V::LANES;
+            } else {
+                rows::<V, NC>(&pass.group(first, count), logits, scratch.as_mut_ptr());
+                first += count;
+            }
+        }
+    }
+}
+
+/// A few rows.
+///
+/// # Safety
+/// All of the pass can be read, and the logits of its rows and [`Model::scratch_len`] numbers be written.
+#[inline(always)]
+unsafe fn rows<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: *mut f32) {
+    let (model, c, h) = (pass.model, NC * V::LANES, pass.model.layer.hidden);
+    let rows = 0..pass.rows();
+    // SAFETY: as the caller vouches.
     unsafe {
         let [stream, q, found, active] = [0, 1, 2, 3].map(|i| notes.add(i * GROUP * c));
         let scales = active.add(GROUP * h);
-        let mut first = 0;
-        while first < segments.len() {
-            let now = &segments[first..(first + GROUP).min(segments.len())];
-            let rows = 0..now.len();
-            // Attention meets rows of about the same past together: a change of path costs more than the sorting.
-            let (mut order, mut sorted) = ([0; GROUP + 1], 0);
-            for fours in 0..4 {
-                for (r, s) in now.iter().enumerate() {
-                    order[sorted] = r;
-                    sorted += usize::from(s.past / 4 == fours);
-                }
+        for l in 0..model.layers {
+            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l), pass.qkv(l, q, scales));
+            let x = Table { at: stream, stride: c };
+            if l == 0 {
+                pass.begin::<V, NC>(stream, &qkv);
+            } else {
+                each_register::<V>(&rows, c, 3 * c, x, wqkv, &qkv);
             }
-            for l in 0..model.layers {
-                let weights = packed.add(l * layer.weights_len());
-                let matrix =
-                    |range: &Range<usize>, stride| Table { at: weights.wrapping_add(range.start), stride };
-                let [wqkv, wo, fc1, fc2] = &layer.matrices();
-                let tables = [memory.k, memory.v]
-                    .map(|p| Place { offset: p.offset + 2 * l * between, stride: p.stride });
-                let qkv = Qkv { scales, q, memory: memory_at, tables, segments: now, channels: c };
-                if l == 0 {
-                    for r in rows.clone() {
-                        let (token, p) = (tokens[first + r] as usize, places[first + r] as usize);
-                        let norms = packed.add(at.norms + 2 * (token * model.reach() + p));
-                        let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
-                        let x = add(load(what.as_ptr().add(token * c)), load(place.as_ptr().add(p * c)));
-                        store(times::<V, NC>(x, once), stream.add(r * c));
-                        let a = packed.add(at.tokens + token * 3 * c);
-                        let b = packed.add(at.places + p * 3 * c);
-                        for j in 0..3 * NC {
-                            let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
-                            qkv.put(r, j, y * twice);
-                        }
-                    }
-                } else {
-                    let x = Table { at: stream, stride: c };
-                    each_register::<V>(&rows, c, 3 * c, x, matrix(wqkv, 3 * c), &qkv);
-                }
-                for &r in &order[..now.len()] {
-                    let s = &now[r];
-                    let [k, v] =
-                        tables.map(|p| Table { at: memory_at.add(p.at(s.kv_start)), stride: p.stride });
-                    store(look_around::<V, NC>(load(q.add(r * c)), k, v, s.past), found.add(r * c));
-                }
-                let onto = Onto { stream, scales };
-                each_row::<V, NC>(&rows, c, Table { at: found, stride: c }, matrix(wo, c), &onto);
-                let activate = Activate { scales, active, stride: h, f: layer.activation };
-                each_register::<V>(&rows, c, h, Table { at: stream, stride: c }, matrix(fc1, h), &activate);
-                each_row::<V, NC>(&rows, h, Table { at: active, stride: h }, matrix(fc2, c), &onto);
-            }
-            let columns = model.outputs.next_multiple_of(V::LANES);
-            let head = Table { at: packed.add(at.head), stride: columns };
-            let start = first * model.outputs;
-            let to = Logits {
-                to: logits_at.add(start),
-                columns: model.outputs,
-                rows: now.len(),
-                room: room - start,
-            };
-            each_register::<V>(&rows, c, columns, Table { at: stream, stride: c }, head, &to);
-            first += GROUP;
+            pass.look::<V, NC>(&qkv, found);
+            let onto = Onto { stream, scales };
+            each_row::<V, NC>(&rows, c, Table { at: found, stride: c }, wo, &onto);
+            let activate = Activate { scales, active, stride: h, f: model.layer.activation };
+            each_register::<V>(&rows, c, h, x, fc1, &activate);
+            each_row::<V, NC>(&rows, h, Table { at: active, stride: h }, fc2, &onto);
         }
+        let head = pass.head();
+        let to =
+            Logits { to: logits.as_mut_ptr(), columns: model.outputs, rows: rows.len(), room: logits.len() };
+        each_register::<V>(&rows, c, head.stride, Table { at: stream, stride: c }, head, &to);
     }
 }

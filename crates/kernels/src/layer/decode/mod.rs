@@ -5,11 +5,13 @@
 //! Nothing is kept for a way back.
 
 mod forward;
+mod lanes;
 mod look;
 
 use super::head::{self, Head};
 use super::{Layer, Memory};
 use crate::attention::{Segment, small};
+use crate::level;
 
 /// The definition, from those of its parts.
 pub mod naive {
@@ -95,7 +97,12 @@ impl Model {
 
     /// How many numbers [`forward`] wants to write notes in.
     pub fn scratch_len(&self) -> usize {
-        GROUP * (3 * self.layer.channels + self.layer.hidden + 16)
+        GROUP * (4 * self.layer.channels + self.wide() + 16)
+    }
+
+    /// The most numbers that there are of a row at a time.
+    fn wide(&self) -> usize {
+        self.layer.hidden.max(6 * self.layer.channels).max(self.outputs)
     }
 }
 
@@ -129,7 +136,29 @@ pub fn pack(model: &Model, packed: &mut [f32], [what, place]: [&[f32]; 2], layer
     forward::tables(packed, &places, what, &place[..model.reach() * c], c)
 }
 
-/// The logits of what follows each token, `[T, V]`; what stands in `logits` behind them is overwritten.
+/// How many rows of logits [`forward`] leaves turned around: register of lanes by register of lanes of them, each
+/// as `[V, lanes]` instead of `[lanes, V]`. It is all that [`sample::draw`](crate::sample::draw) needs.
+pub fn turned(rows: usize) -> usize {
+    rows - rows % level::current().lanes()
+}
+
+/// The logits as `[T, V]`, from what [`forward`] has left of them.
+///
+/// # Panics
+/// If the slices are not those of the forward pass.
+pub fn settle(model: &Model, logits: &mut [f32], rows: usize, scratch: &mut [f32]) {
+    let (lanes, each) = (level::current().lanes(), level::current().lanes() * model.outputs);
+    for group in logits[..turned(rows) * model.outputs].chunks_exact_mut(each) {
+        let from = &mut scratch[..each];
+        from.copy_from_slice(group);
+        for (r, row) in group.chunks_exact_mut(model.outputs).enumerate() {
+            row.iter_mut().enumerate().for_each(|(o, z)| *z = from[o * lanes + r]);
+        }
+    }
+}
+
+/// The logits of what follows each token, `[T, V]`, of which some are [`turned`]; what stands in `logits` behind them is
+/// overwritten.
 ///
 /// Shapes: what `[V, C]`, place `[positions, C]`; packed: from [`pack`]; tokens, places: one for each segment; scratch:
 /// [`Model::scratch_len`]. `memory` is where the first layer's keys and values are; those of each next layer stand twice

@@ -56,6 +56,8 @@ struct Tape {
     batch: Batch,
     chance: Option<u64>,
     segments: Vec<attention::Segment>,
+    /// Logits that decoding has left turned around, until somebody looks at them.
+    turned: Option<Id>,
     fuse: bool,
     clock: Clock,
 }
@@ -122,6 +124,14 @@ impl Fast {
         engine.tape.get_mut().fuse = false;
         engine
     }
+
+    /// The tape, with all numbers where they are looked for.
+    fn settled(&self) -> Ref<'_, Tape> {
+        if self.tape.borrow().turned.is_some() {
+            self.tape.borrow_mut().settle();
+        }
+        self.tape.borrow()
+    }
 }
 
 impl Engine for Fast {
@@ -157,7 +167,7 @@ impl Engine for Fast {
     }
 
     fn number(&self, tensor: Id, row: usize, col: usize) -> f64 {
-        let tape = self.tape.borrow();
+        let tape = self.settled();
         let stored = tape.get(tensor);
         f64::from(tape.numbers(stored.place)[stored.row(row)][col])
     }
@@ -167,14 +177,17 @@ impl Engine for Fast {
     }
 
     fn draw(&self, tensor: Id, rows: &[usize], temperature: f64, us: &[f64], found: &mut [u32]) -> bool {
-        let tape = self.tape.borrow();
+        if let Some(good) = self.tape.borrow().draw_turned(tensor, rows, temperature, us, found) {
+            return good;
+        }
+        let tape = self.settled();
         let stored = tape.get(tensor);
         let logits = &tape.numbers(stored.place)[stored.all()];
         sample::draw(logits, stored.shape.cols, rows, temperature.recip() as f32, us, found)
     }
 
     fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
-        let tape = self.tape.borrow();
+        let tape = self.settled();
         let stored = tape.get(tensor);
         out.extend(tape.numbers(stored.place)[stored.row(row)].iter().map(|&x| f64::from(x)));
     }
@@ -228,7 +241,7 @@ impl Learner<f32> for Fast {
             tape.param_grads.clear();
         }
         tape.batch.clone_from(batch);
-        tape.chance = None;
+        (tape.chance, tape.turned) = (None, None);
         tape.segments.clear();
         tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
             q_start: s.start,
@@ -292,6 +305,7 @@ impl Learner<f32> for Fast {
         let tape = self.tape.get_mut();
         tape.tensors.clear();
         tape.labels.clear();
+        tape.turned = None;
         (tape.memory_rows, tape.memory_cols) = (rows, cols);
         tape.memory.grow(slots * rows * cols);
     }
@@ -321,6 +335,7 @@ impl Tape {
     }
 
     fn eval(&mut self, op: Op, shape: Shape) -> Id {
+        self.settle();
         let id = Id(self.tensors.len() as u32);
         if let Op::Param { offset } = op {
             assert!(offset + shape.len() <= self.params.len(), "no such parameters");

@@ -1,0 +1,155 @@
+//! As many rows as a register has lanes, turned around: lane i is about row i, and a register about one number of all of
+//! them. A product is of registers with single weights, a norm needs no sum across lanes.
+#![expect(unsafe_code, reason = "reads behind one check for all rows")]
+
+use super::GROUP;
+use super::forward::{Activate, Pass, inverse};
+use crate::layer::tile::{Finish, Table, sums};
+use crate::vector::Vector;
+
+/// `then(0, o.., sum_i w[i, o..] x[i])` for n outputs o.
+///
+/// # Safety
+/// k rows of n weights can be read, and k registers at x.
+#[inline(always)]
+unsafe fn each_output<V: Vector>(n: usize, k: usize, w: Table, x: *const f32, then: &impl Finish<V>) {
+    let (x, mut o) = (Table { at: x, stride: V::LANES }, 0);
+    macro_rules! tiles {
+        ($($mr:literal)*) => {$(
+            while n - o >= $mr {
+                // SAFETY: the caller vouches for all outputs; these are some of them.
+                unsafe {
+                    let mut at = [w.at; $mr];
+                    for r in 0..$mr {
+                        at[r] = w.at.add(o + r);
+                    }
+                    let sums = sums::<V, $mr, 1>(at, w.stride, x, k);
+                    let mut row = [V::zero(); $mr];
+                    for r in 0..$mr {
+                        row[r] = sums[r][0];
+                    }
+                    then.finish(0, o, row);
+                }
+                o += $mr;
+            }
+        )*};
+    }
+    if V::REGISTERS >= 32 {
+        tiles!(16);
+    }
+    tiles!(8 4 2 1);
+}
+
+/// Numbers to be written, times what norms their rows where there is such.
+struct Write<V> {
+    to: *mut f32,
+    scale: V,
+}
+
+impl<V: Vector> Finish<V> for Write<V> {
+    #[inline(always)]
+    unsafe fn finish<const NV: usize>(&self, _: usize, o: usize, sums: [V; NV]) {
+        for i in 0..NV {
+            // SAFETY: as the caller vouches.
+            unsafe { (sums[i] * self.scale).store(self.to.add((o + i) * V::LANES)) }
+        }
+    }
+}
+
+/// The stream, to be added to.
+struct Onto(*mut f32);
+
+impl<V: Vector> Finish<V> for Onto {
+    #[inline(always)]
+    unsafe fn finish<const NV: usize>(&self, _: usize, o: usize, sums: [V; NV]) {
+        for i in 0..NV {
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let to = self.0.add((o + i) * V::LANES);
+                (V::load(to) + sums[i]).store(to);
+            }
+        }
+    }
+}
+
+/// What norms each row.
+///
+/// # Safety
+/// The stream has that many channels.
+#[inline(always)]
+unsafe fn norm<V: Vector>(stream: *const f32, channels: usize) -> V {
+    let mut sums = [V::zero(); 4];
+    for i in (0..channels).step_by(4) {
+        for j in 0..4 {
+            // SAFETY: the caller vouches for all channels.
+            let x = unsafe { V::load(stream.add((i + j) * V::LANES)) };
+            sums[j] = x.fma(x, sums[j]);
+        }
+    }
+    inverse(((sums[0] + sums[1]) + (sums[2] + sums[3])) * V::splat(1.0 / channels as f32))
+}
+
+/// `to[i, o] = from[o, i]`, both whole multiples of a register.
+///
+/// # Safety
+/// There are that many numbers.
+#[inline(always)]
+unsafe fn turn<V: Vector>(
+    to: *mut f32,
+    to_stride: usize,
+    from: *const f32,
+    from_stride: usize,
+    o: usize,
+    i: usize,
+) {
+    for r in (0..o).step_by(V::LANES) {
+        for c in (0..i).step_by(V::LANES) {
+            // SAFETY: the caller vouches for the whole.
+            unsafe {
+                V::transpose(from.add(r * from_stride + c), from_stride, to.add(c * to_stride + r), to_stride)
+            }
+        }
+    }
+}
+
+/// As many rows as lanes.
+///
+/// # Safety
+/// All of the pass can be read, and the logits of its rows and [`Model::scratch_len`](super::Model::scratch_len) numbers
+/// be written.
+#[inline(always)]
+pub(super) unsafe fn lanes<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: *mut f32) {
+    let (model, c, h) = (pass.model, NC * V::LANES, pass.model.layer.hidden);
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let [stream, q, row, found, wide] = [0, 1, 2, 3, 4].map(|i| notes.add(i * GROUP * c));
+        for l in 0..model.layers {
+            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l), pass.qkv(l, q, notes));
+            if l == 0 {
+                pass.begin::<V, NC>(row, &qkv);
+                turn::<V>(stream, V::LANES, row, c, V::LANES, c);
+            } else {
+                let scale = norm::<V>(stream, c);
+                each_output::<V>(3 * c, c, wqkv, stream, &Write { to: wide, scale });
+                let rows = wide.add(3 * c * GROUP);
+                turn::<V>(rows, 3 * c, wide, V::LANES, 3 * c, V::LANES);
+                for r in 0..V::LANES {
+                    for j in 0..3 * NC {
+                        qkv.put(r, j, V::load(rows.add(r * 3 * c + j * V::LANES)));
+                    }
+                }
+            }
+            pass.look::<V, NC>(&qkv, row);
+            turn::<V>(found, V::LANES, row, c, V::LANES, c);
+            each_output::<V>(c, c, wo, found, &Onto(stream));
+            let scales = notes.add(4 * GROUP * c + model.wide() * GROUP);
+            norm::<V>(stream, c).store(scales);
+            let activate = Activate { scales, active: wide, stride: 0, f: model.layer.activation };
+            each_output::<V>(h, c, fc1, stream, &activate);
+            each_output::<V>(c, h, fc2, wide, &Onto(stream));
+        }
+        let head = pass.head();
+        let write = Write { to: logits.as_mut_ptr(), scale: V::splat(1.0) };
+        each_output::<V>(model.outputs, c, head, stream, &write);
+    }
+}
