@@ -1,41 +1,41 @@
 //! The pass itself, for groups of documents; and the tables that it begins with.
 #![expect(unsafe_code, reason = "reads behind one check for all rows")]
 
-use super::lanes::lanes;
+use super::lanes;
 use super::look::look_around;
-use super::{GROUP, HEAD, Model, Packed};
+use super::{GROUP, HEAD, Plan};
 use crate::activation::{self, Activation};
-use crate::attention::{Place, Segment};
+use crate::attention::Segment;
+use crate::layer::Memory;
 use crate::layer::forward::{Write, add, dot, load, store};
 use crate::layer::tile::{Finish, Table, each_register, each_row};
-use crate::layer::{Layer, Memory};
 use crate::math;
 use crate::vector::Vector;
 use std::f32::consts::LOG2_E;
 
-simd! { pub(super) fn tables(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) = tables_widths, fused; }
+simd! { pub(super) fn tables(packed: &mut [f32], plan: &Plan, what: &[f32], place: &[f32]) = tables_widths, fused; }
 
 #[inline(always)]
-fn tables_widths<V: Vector>(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) {
-    if c == V::LANES {
-        tables_body::<V, 1>(packed, at, what, place)
+fn tables_widths<V: Vector>(packed: &mut [f32], plan: &Plan, what: &[f32], place: &[f32]) {
+    if plan.model.layer.channels == V::LANES {
+        tables_body::<V, 1>(packed, plan, what, place)
     } else {
-        tables_body::<V, 2>(packed, at, what, place)
+        tables_body::<V, 2>(packed, plan, what, place)
     }
 }
 
 #[inline(always)]
-fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32]) {
+fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], plan: &Plan, what: &[f32], place: &[f32]) {
     let (c, to) = (NC * V::LANES, packed.as_mut_ptr());
     // SAFETY: `pack` saw that the tables are whole, and that there is room for each of their rows. The first layer's
     // wqkv stands at the beginning.
     unsafe {
-        for (table, to) in [(what, to.add(at.tokens)), (place, to.add(at.places))] {
+        for (table, to) in [(what, to.add(plan.tokens)), (place, to.add(plan.places))] {
             let (x, w) =
                 (Table { at: table.as_ptr(), stride: c }, Table { at: packed.as_ptr(), stride: 3 * c });
             each_register::<V>(&(0..table.len() / c), c, 3 * c, x, w, &Write { to, stride: 3 * c });
         }
-        let mut norms = to.add(at.norms);
+        let mut norms = to.add(plan.norms);
         for what in what.chunks_exact(c) {
             for place in place.chunks_exact(c) {
                 // What is normed is normed again: the mean of its squares follows from that of x.
@@ -46,33 +46,6 @@ fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], at: &Packed, what
                 norms = norms.add(2);
             }
         }
-    }
-}
-
-simd! {
-    pub(super) fn run(
-        model: &Model, logits: &mut [f32], what: &[f32], place: &[f32], packed: &[f32], tokens: &[u32], places: &[u32],
-        segments: &[Segment], memory: Memory<'_>, scratch: &mut [f32],
-    ) = widths, fused;
-}
-
-#[inline(always)]
-fn widths<V: Vector>(
-    model: &Model,
-    logits: &mut [f32],
-    what: &[f32],
-    place: &[f32],
-    packed: &[f32],
-    tokens: &[u32],
-    places: &[u32],
-    segments: &[Segment],
-    memory: Memory<'_>,
-    scratch: &mut [f32],
-) {
-    if model.layer.channels == V::LANES {
-        body::<V, 1>(model, logits, what, place, packed, tokens, places, segments, memory, scratch)
-    } else {
-        body::<V, 2>(model, logits, what, place, packed, tokens, places, segments, memory, scratch)
     }
 }
 
@@ -101,8 +74,8 @@ pub(super) fn inverse<V: Vector>(mean_square: V) -> V {
 pub(super) struct Qkv<'a> {
     scales: *const f32,
     q: *mut f32,
-    memory: *mut f32,
-    tables: [Place; 2],
+    k: *mut f32,
+    v: *mut f32,
     segments: &'a [Segment],
     channels: usize,
 }
@@ -114,12 +87,14 @@ impl Qkv<'_> {
     /// A row of q and of both tables can be written.
     #[inline(always)]
     pub(super) unsafe fn put<V: Vector>(&self, r: usize, j: usize, y: V) {
-        let (s, c, column) = (&self.segments[r], self.channels, j * V::LANES);
+        let (c, column) = (self.channels, j * V::LANES);
         // SAFETY: the caller vouches for it.
         unsafe {
+            let s = self.segments.get_unchecked(r);
             let (to, y) = match column / c {
                 0 => (self.q.add(r * c), y * V::splat(LOG2_E / (HEAD as f32).sqrt())),
-                n => (self.memory.add(self.tables[n - 1].at(s.kv_start + s.past)), y),
+                1 => (self.k.add((s.kv_start + s.past) * c), y),
+                _ => (self.v.add((s.kv_start + s.past) * c), y),
             };
             y.store(to.add(column % c));
         }
@@ -219,7 +194,7 @@ impl<V: Vector> Finish<V> for Logits {
 /// What documents are computed from, and where their keys and values are.
 #[derive(Clone, Copy)]
 pub(super) struct Pass<'a> {
-    pub model: &'a Model,
+    pub plan: &'a Plan,
     what: *const f32,
     place: *const f32,
     packed: *const f32,
@@ -227,8 +202,42 @@ pub(super) struct Pass<'a> {
     places: &'a [u32],
     segments: &'a [Segment],
     memory: *mut f32,
-    k: Place,
-    v: Place,
+    /// Where the first layer's keys and values are.
+    k: usize,
+    v: usize,
+}
+
+/// See [`forward`](super::forward), which saw that all of it is there.
+pub(super) fn run(
+    plan: &Plan,
+    logits: &mut [f32],
+    what: &[f32],
+    place: &[f32],
+    packed: &[f32],
+    tokens: &[u32],
+    places: &[u32],
+    segments: &[Segment],
+    memory: Memory<'_>,
+    scratch: &mut [f32],
+) {
+    let [what, place, packed] = [what, place, packed].map(|s| s.as_ptr());
+    let (k, v, memory) = (memory.k.offset, memory.v.offset, memory.data.as_mut_ptr());
+    let pass = Pass { plan, what, place, packed, tokens, places, segments, memory, k, v };
+    if segments.len() == 1 {
+        return one(&pass, logits, scratch);
+    }
+    let (lanes, mut first) = (plan.level.lanes(), 0);
+    while first < segments.len() {
+        let (count, logits) =
+            ((segments.len() - first).min(GROUP), &mut logits[first * plan.model.outputs..]);
+        if count >= lanes {
+            lanes::many(&pass.group(first, lanes), logits, scratch);
+            first += lanes;
+        } else {
+            some(&pass.group(first, count), logits, scratch);
+            first += count;
+        }
+    }
 }
 
 impl<'a> Pass<'a> {
@@ -243,155 +252,136 @@ impl<'a> Pass<'a> {
         }
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.segments.len()
-    }
-
-    /// wqkv, wo, fc1 and fc2 of a layer, and the head: a row for each input.
+    /// wqkv, wo, fc1 and fc2 of a layer: a row for each input.
     ///
     /// # Safety
-    /// There is such a layer.
+    /// There is such a layer, of so many channels.
     #[inline(always)]
-    pub(super) unsafe fn matrices(&self, layer: usize) -> [Table; 4] {
-        let Layer { channels: c, hidden: h, .. } = self.model.layer;
-        let places = self.model.layer.matrices();
-        let mut found = [Table { at: self.packed, stride: 0 }; 4];
-        for (i, stride) in [3 * c, c, h, c].into_iter().enumerate() {
-            // SAFETY: the caller vouches for the layer, and `forward` saw that its matrices are there.
-            let at = unsafe { self.packed.add(layer * self.model.layer.weights_len() + places[i].start) };
-            found[i] = Table { at, stride };
+    pub(super) unsafe fn matrices(&self, layer: usize, c: usize) -> [Table; 4] {
+        let h = self.plan.model.layer.hidden;
+        // SAFETY: the caller vouches for the layer, and `forward` saw that its matrices are there.
+        unsafe {
+            let wqkv = self.packed.add(layer * (4 * c + 2 * h) * c);
+            let (wo, fc1) = (wqkv.add(3 * c * c), wqkv.add(4 * c * c));
+            [(wqkv, 3 * c), (wo, c), (fc1, h), (fc1.add(h * c), c)].map(|(at, stride)| Table { at, stride })
         }
-        found
     }
 
     #[inline(always)]
     pub(super) fn head(&self) -> Table {
-        Table {
-            at: self.packed.wrapping_add(self.model.packed().head),
-            stride: self.model.head().packed_len() / self.model.layer.channels,
-        }
+        Table { at: self.packed.wrapping_add(self.plan.head), stride: self.plan.head_columns }
     }
 
     /// Where a layer's queries go, and its keys and values.
     #[inline(always)]
-    pub(super) fn qkv(&self, layer: usize, q: *mut f32, scales: *const f32) -> Qkv<'a> {
-        let further = 2 * layer * (self.v.offset - self.k.offset);
-        let tables = [self.k, self.v].map(|p| Place { offset: p.offset + further, stride: p.stride });
-        Qkv {
-            scales,
-            q,
-            memory: self.memory,
-            tables,
-            segments: self.segments,
-            channels: self.model.layer.channels,
-        }
+    pub(super) fn qkv(&self, layer: usize, q: *mut f32, scales: *const f32, channels: usize) -> Qkv<'a> {
+        let further = 2 * layer * (self.v - self.k);
+        let [k, v] = [self.k, self.v].map(|at| self.memory.wrapping_add(at + further));
+        Qkv { scales, q, k, v, segments: self.segments, channels }
     }
 
-    /// The beginning of each row: its stream, and the first layer's queries, keys and values.
+    /// The beginning of row r: its stream, and the first layer's queries, keys and values.
     ///
     /// # Safety
-    /// There is room for the rows.
+    /// There is room for the row.
     #[inline(always)]
-    pub(super) unsafe fn begin<V: Vector, const NC: usize>(&self, stream: *mut f32, qkv: &Qkv<'_>) {
-        let (c, at) = (NC * V::LANES, self.model.packed());
-        for r in 0..self.rows() {
-            let (token, p) = (self.tokens[r] as usize, self.places[r] as usize);
-            // SAFETY: `forward` saw that there are such tokens and places, and the tables are whole.
-            unsafe {
-                let norms = self.packed.add(at.norms + 2 * (token * self.model.reach() + p));
-                let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
-                let x = add(load(self.what.add(token * c)), load(self.place.add(p * c)));
-                store(times::<V, NC>(x, once), stream.add(r * c));
-                let (a, b) =
-                    (self.packed.add(at.tokens + token * 3 * c), self.packed.add(at.places + p * 3 * c));
-                for j in 0..3 * NC {
-                    let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
-                    qkv.put(r, j, y * twice);
-                }
+    pub(super) unsafe fn begin<V: Vector, const NC: usize>(&self, r: usize, stream: *mut f32, qkv: &Qkv<'_>) {
+        let (c, plan) = (NC * V::LANES, self.plan);
+        // SAFETY: `forward` saw that there are such tokens and places, and the tables are whole.
+        unsafe {
+            let (token, p) = (*self.tokens.get_unchecked(r) as usize, *self.places.get_unchecked(r) as usize);
+            let norms = self.packed.add(plan.norms + 2 * (token * plan.reach + p));
+            let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
+            let x = add(load(self.what.add(token * c)), load(self.place.add(p * c)));
+            store(times::<V, NC>(x, once), stream.add(r * c));
+            let a = self.packed.add(plan.tokens + token * 3 * c);
+            let b = self.packed.add(plan.places + p * 3 * c);
+            for j in 0..3 * NC {
+                let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
+                qkv.put(r, j, y * twice);
             }
         }
     }
 
-    /// What each row finds in its document.
+    /// What row r finds in its document.
+    ///
+    /// # Safety
+    /// As [`Pass::begin`].
+    #[inline(always)]
+    unsafe fn look_from<V: Vector, const NC: usize>(&self, r: usize, qkv: &Qkv<'_>, found: *mut f32) {
+        let c = NC * V::LANES;
+        // SAFETY: `forward` saw that the memory reaches behind each row.
+        unsafe {
+            let s = self.segments.get_unchecked(r);
+            let [k, v] = [qkv.k, qkv.v].map(|at| Table { at: at.add(s.kv_start * c), stride: c });
+            store(look_around::<V, NC>(load(qkv.q.add(r * c)), k, v, s.past), found.add(r * c));
+        }
+    }
+
+    /// What each row finds.
     ///
     /// # Safety
     /// As [`Pass::begin`].
     #[inline(always)]
     pub(super) unsafe fn look<V: Vector, const NC: usize>(&self, qkv: &Qkv<'_>, found: *mut f32) {
-        let c = NC * V::LANES;
         // Rows of about the same past follow one another: a change of path costs more than the sorting. A bit for each.
         let mut rows = 0_u64;
         for (r, s) in self.segments.iter().enumerate() {
             rows |= 1 << (s.past / 4 * GROUP + r);
         }
         while rows != 0 {
-            let r = rows.trailing_zeros() as usize % GROUP;
+            // SAFETY: as the caller vouches.
+            unsafe { self.look_from::<V, NC>(rows.trailing_zeros() as usize % GROUP, qkv, found) };
             rows &= rows - 1;
-            let s = &self.segments[r];
-            // SAFETY: `forward` saw that the memory reaches behind each row.
-            unsafe {
-                let [k, v] =
-                    qkv.tables.map(|p| Table { at: self.memory.add(p.at(s.kv_start)), stride: p.stride });
-                store(look_around::<V, NC>(load(qkv.q.add(r * c)), k, v, s.past), found.add(r * c));
-            }
         }
     }
 }
 
+simd! { fn one(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) = one_widths, fused; }
+simd! { fn some(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) = some_widths, fused; }
+
 #[inline(always)]
-fn body<V: Vector, const NC: usize>(
-    model: &Model,
-    logits: &mut [f32],
-    what: &[f32],
-    place: &[f32],
-    packed: &[f32],
-    tokens: &[u32],
-    places: &[u32],
-    segments: &[Segment],
-    memory: Memory<'_>,
-    scratch: &mut [f32],
-) {
-    let [what, place, packed] = [what, place, packed].map(|s| s.as_ptr());
-    let (k, v, memory) = (memory.k, memory.v, memory.data.as_mut_ptr());
-    let pass = Pass { model, what, place, packed, tokens, places, segments, memory, k, v };
-    let mut first = 0;
-    while first < segments.len() {
-        let logits = &mut logits[first * model.outputs..];
-        let count = (segments.len() - first).min(GROUP);
-        // SAFETY: `forward` saw that every row, place and matrix is there, and room for the notes of a group.
-        unsafe {
-            if count >= V::LANES {
-                lanes::<V, NC>(&pass.group(first, V::LANES), logits, scratch.as_mut_ptr());
-                first += V::LANES;
-            } else {
-                rows::<V, NC>(&pass.group(first, count), logits, scratch.as_mut_ptr());
-                first += count;
-            }
-        }
+fn one_widths<V: Vector>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    if pass.plan.model.layer.channels == V::LANES {
+        rows::<V, 1, true>(pass, logits, notes)
+    } else {
+        rows::<V, 2, true>(pass, logits, notes)
     }
 }
 
-/// A few rows.
-///
-/// # Safety
-/// All of the pass can be read, and the logits of its rows and [`Model::scratch_len`] numbers be written.
 #[inline(always)]
-unsafe fn rows<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: *mut f32) {
-    let (model, c, h) = (pass.model, NC * V::LANES, pass.model.layer.hidden);
-    let rows = 0..pass.rows();
-    // SAFETY: as the caller vouches.
+fn some_widths<V: Vector>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    if pass.plan.model.layer.channels == V::LANES {
+        rows::<V, 1, false>(pass, logits, notes)
+    } else {
+        rows::<V, 2, false>(pass, logits, notes)
+    }
+}
+
+/// A few rows, or just ONE.
+#[inline(always)]
+fn rows<V: Vector, const NC: usize, const ONE: bool>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    let (model, c, h) = (&pass.plan.model, NC * V::LANES, pass.plan.model.layer.hidden);
+    let (rows, notes) = (0..if ONE { 1 } else { pass.segments.len() }, notes.as_mut_ptr());
+    // SAFETY: `super::forward` saw that every row, place and matrix is there, and room for the notes of a group.
     unsafe {
         let [stream, q, found, active] = [0, 1, 2, 3].map(|i| notes.add(i * GROUP * c));
         let scales = active.add(GROUP * h);
         for l in 0..model.layers {
-            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l), pass.qkv(l, q, scales));
+            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l, c), pass.qkv(l, q, scales, c));
             let x = Table { at: stream, stride: c };
             if l == 0 {
-                pass.begin::<V, NC>(stream, &qkv);
+                for r in rows.clone() {
+                    pass.begin::<V, NC>(r, stream, &qkv);
+                }
             } else {
                 each_register::<V>(&rows, c, 3 * c, x, wqkv, &qkv);
             }
-            pass.look::<V, NC>(&qkv, found);
+            if ONE {
+                pass.look_from::<V, NC>(0, &qkv, found);
+            } else {
+                pass.look::<V, NC>(&qkv, found);
+            }
             let onto = Onto { stream, scales };
             each_row::<V, NC>(&rows, c, Table { at: found, stride: c }, wo, &onto);
             let activate = Activate { scales, active, stride: h, f: model.layer.activation };

@@ -112,21 +112,34 @@ unsafe fn turn<V: Vector>(
     }
 }
 
-/// As many rows as lanes.
-///
-/// # Safety
-/// All of the pass can be read, and the logits of its rows and [`Model::scratch_len`](super::Model::scratch_len) numbers
-/// be written.
+simd! {
+    /// As many rows as lanes.
+    pub(super) fn many(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) = widths, fused;
+}
+
 #[inline(always)]
-pub(super) unsafe fn lanes<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: *mut f32) {
-    let (model, c, h) = (pass.model, NC * V::LANES, pass.model.layer.hidden);
-    // SAFETY: as the caller vouches.
+fn widths<V: Vector>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    if pass.plan.model.layer.channels == V::LANES {
+        body::<V, 1>(pass, logits, notes)
+    } else {
+        body::<V, 2>(pass, logits, notes)
+    }
+}
+
+#[inline(always)]
+fn body<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    let (plan, c) = (pass.plan, NC * V::LANES);
+    let (h, notes) = (plan.model.layer.hidden, notes.as_mut_ptr());
+    // SAFETY: `super::forward` saw that every row, place and matrix is there, and room for the notes of a group.
     unsafe {
         let [stream, q, row, found, wide] = [0, 1, 2, 3, 4].map(|i| notes.add(i * GROUP * c));
-        for l in 0..model.layers {
-            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l), pass.qkv(l, q, notes));
+        let scales = wide.add(GROUP * plan.wide);
+        for l in 0..plan.model.layers {
+            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l, c), pass.qkv(l, q, scales, c));
             if l == 0 {
-                pass.begin::<V, NC>(row, &qkv);
+                for r in 0..V::LANES {
+                    pass.begin::<V, NC>(r, row, &qkv);
+                }
                 turn::<V>(stream, V::LANES, row, c, V::LANES, c);
             } else {
                 let scale = norm::<V>(stream, c);
@@ -142,14 +155,12 @@ pub(super) unsafe fn lanes<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: 
             pass.look::<V, NC>(&qkv, row);
             turn::<V>(found, V::LANES, row, c, V::LANES, c);
             each_output::<V>(c, c, wo, found, &Onto(stream));
-            let scales = notes.add(4 * GROUP * c + model.wide() * GROUP);
             norm::<V>(stream, c).store(scales);
-            let activate = Activate { scales, active: wide, stride: 0, f: model.layer.activation };
+            let activate = Activate { scales, active: wide, stride: 0, f: plan.model.layer.activation };
             each_output::<V>(h, c, fc1, stream, &activate);
             each_output::<V>(c, h, fc2, wide, &Onto(stream));
         }
-        let head = pass.head();
         let write = Write { to: logits.as_mut_ptr(), scale: V::splat(1.0) };
-        each_output::<V>(model.outputs, c, head, stream, &write);
+        each_output::<V>(plan.model.outputs, c, pass.head(), stream, &write);
     }
 }

@@ -8,6 +8,7 @@ use crate::batch::{Batch, Segment};
 use crate::sight::Sight;
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::buffer::Buffer;
+use microgpt_kernels::layer::decode;
 use microgpt_kernels::{attention, sample, slices};
 use std::cell::{Ref, RefCell};
 use std::ops::Range;
@@ -37,6 +38,8 @@ struct Tape {
     /// Those of earlier parts of the batch.
     aside: Vec<Buffer>,
     packed: layer::Packed,
+    /// How decoding goes about which model.
+    plan: Option<(Op, decode::Plan)>,
     tables: places::Tables,
     /// The keys and values of decoding.
     memory: Buffer,
@@ -140,7 +143,7 @@ impl Engine for Fast {
     }
 
     fn fuses(&self, op: &Op) -> bool {
-        self.tape.borrow().fuses(*op)
+        self.tape.borrow_mut().fuses(*op)
     }
 
     fn order(&self, _tensor: Id, _order: Order) {}
@@ -354,6 +357,9 @@ impl Tape {
             }
             _ => (Place::Step, self.room(shape.len()), shape.cols),
         };
+        if let Op::Model { .. } = op {
+            assert!(self.plan(op).is_some(), "{op:?} has no kernel here");
+        }
         let kept = self.used;
         let kept_len = self.kept_len(op, shape);
         self.room(kept_len);
@@ -372,7 +378,7 @@ impl Tape {
             Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::Recur { .. } => self.recur_kept_len(op, shape),
-            Op::Model { .. } => model::decoder(op).map_or(0, |model| model.scratch_len()),
+            Op::Model { .. } => self.plan.as_ref().map_or(0, |(_, plan)| plan.scratch_len()),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { sight, .. } | Op::LinearAttention { sight, .. } => {
                 attention::saved_len(&self.segments, sight.heads(), shape.cols / sight.heads())
