@@ -80,7 +80,22 @@ pub(super) struct Qkv<'a> {
     channels: usize,
 }
 
+/// What a query is multiplied by: log2(e) / sqrt(D), as scores become powers of two.
+const UNIT: f32 = LOG2_E / 2.0;
+const _: () = assert!(HEAD == 4, "UNIT is for this");
+
 impl Qkv<'_> {
+    /// Where row r is remembered.
+    ///
+    /// # Safety
+    /// There is such a row.
+    #[inline(always)]
+    unsafe fn row(&self, r: usize) -> usize {
+        // SAFETY: the caller vouches for it.
+        let s = unsafe { self.segments.get_unchecked(r) };
+        (s.kv_start + s.past) * self.channels
+    }
+
     /// Register j of row r.
     ///
     /// # Safety
@@ -90,11 +105,10 @@ impl Qkv<'_> {
         let (c, column) = (self.channels, j * V::LANES);
         // SAFETY: the caller vouches for it.
         unsafe {
-            let s = self.segments.get_unchecked(r);
             let (to, y) = match column / c {
-                0 => (self.q.add(r * c), y * V::splat(LOG2_E / (HEAD as f32).sqrt())),
-                1 => (self.k.add((s.kv_start + s.past) * c), y),
-                _ => (self.v.add((s.kv_start + s.past) * c), y),
+                0 => (self.q.add(r * c), y * V::splat(UNIT)),
+                1 => (self.k.add(self.row(r)), y),
+                _ => (self.v.add(self.row(r)), y),
             };
             y.store(to.add(column % c));
         }
@@ -198,6 +212,10 @@ pub(super) struct Pass<'a> {
     what: *const f32,
     place: *const f32,
     packed: *const f32,
+    /// See [`Plan`].
+    from_tokens: *const f32,
+    from_places: *const f32,
+    norms: *const f32,
     tokens: &'a [u32],
     places: &'a [u32],
     segments: &'a [Segment],
@@ -222,7 +240,23 @@ pub(super) fn run(
 ) {
     let [what, place, packed] = [what, place, packed].map(|s| s.as_ptr());
     let (k, v, memory) = (memory.k.offset, memory.v.offset, memory.data.as_mut_ptr());
-    let pass = Pass { plan, what, place, packed, tokens, places, segments, memory, k, v };
+    let [from_tokens, from_places, norms] =
+        [plan.tokens, plan.places, plan.norms].map(|at| packed.wrapping_add(at));
+    let pass = Pass {
+        plan,
+        what,
+        place,
+        packed,
+        from_tokens,
+        from_places,
+        norms,
+        tokens,
+        places,
+        segments,
+        memory,
+        k,
+        v,
+    };
     if segments.len() == 1 {
         return one(&pass, logits, scratch);
     }
@@ -280,26 +314,36 @@ impl<'a> Pass<'a> {
         Qkv { scales, q, k, v, segments: self.segments, channels }
     }
 
-    /// The beginning of row r: its stream, and the first layer's queries, keys and values.
+    /// The beginning of row r: its stream, and the first layer's query (which is given back), key and value.
     ///
     /// # Safety
-    /// There is room for the row.
+    /// There is room for the row; the plan reaches so far.
     #[inline(always)]
-    pub(super) unsafe fn begin<V: Vector, const NC: usize>(&self, r: usize, stream: *mut f32, qkv: &Qkv<'_>) {
-        let (c, plan) = (NC * V::LANES, self.plan);
+    unsafe fn begin<V: Vector, const NC: usize>(
+        &self,
+        r: usize,
+        stream: *mut f32,
+        reach: usize,
+        qkv: &Qkv<'_>,
+    ) -> [V; NC] {
+        let c = NC * V::LANES;
         // SAFETY: `forward` saw that there are such tokens and places, and the tables are whole.
         unsafe {
             let (token, p) = (*self.tokens.get_unchecked(r) as usize, *self.places.get_unchecked(r) as usize);
-            let norms = self.packed.add(plan.norms + 2 * (token * plan.reach + p));
+            let norms = self.norms.add(2 * (token * reach + p));
             let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
             let x = add(load(self.what.add(token * c)), load(self.place.add(p * c)));
             store(times::<V, NC>(x, once), stream.add(r * c));
-            let a = self.packed.add(plan.tokens + token * 3 * c);
-            let b = self.packed.add(plan.places + p * 3 * c);
-            for j in 0..3 * NC {
-                let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
-                qkv.put(r, j, y * twice);
+            let (a, b) = (self.from_tokens.add(token * 3 * c), self.from_places.add(p * 3 * c));
+            let mut qkv_row = [[V::zero(); NC]; 3];
+            for i in 0..3 {
+                qkv_row[i] = times(add(load(a.add(i * c)), load(b.add(i * c))), twice);
             }
+            let [q, k, v] = qkv_row;
+            let to = qkv.row(r);
+            store(k, qkv.k.add(to));
+            store(v, qkv.v.add(to));
+            times(q, V::splat(UNIT))
         }
     }
 
@@ -308,31 +352,45 @@ impl<'a> Pass<'a> {
     /// # Safety
     /// As [`Pass::begin`].
     #[inline(always)]
-    unsafe fn look_from<V: Vector, const NC: usize>(&self, r: usize, qkv: &Qkv<'_>, found: *mut f32) {
+    unsafe fn look<V: Vector, const NC: usize>(&self, r: usize, q: [V; NC], qkv: &Qkv<'_>, found: *mut f32) {
         let c = NC * V::LANES;
         // SAFETY: `forward` saw that the memory reaches behind each row.
         unsafe {
             let s = self.segments.get_unchecked(r);
             let [k, v] = [qkv.k, qkv.v].map(|at| Table { at: at.add(s.kv_start * c), stride: c });
-            store(look_around::<V, NC>(load(qkv.q.add(r * c)), k, v, s.past), found.add(r * c));
+            store(look_around::<V, NC>(q, k, v, s.past), found.add(r * c));
         }
     }
 
-    /// What each row finds.
+    /// What each row finds: in the first layer, which begins here, or by the queries that are there.
     ///
     /// # Safety
     /// As [`Pass::begin`].
     #[inline(always)]
-    pub(super) unsafe fn look<V: Vector, const NC: usize>(&self, qkv: &Qkv<'_>, found: *mut f32) {
+    pub(super) unsafe fn look_each<V: Vector, const NC: usize>(
+        &self,
+        layer: usize,
+        stream: *mut f32,
+        qkv: &Qkv<'_>,
+        found: *mut f32,
+    ) {
         // Rows of about the same past follow one another: a change of path costs more than the sorting. A bit for each.
-        let mut rows = 0_u64;
+        let (mut rows, reach) = (0_u64, self.plan.reach);
         for (r, s) in self.segments.iter().enumerate() {
             rows |= 1 << (s.past / 4 * GROUP + r);
         }
         while rows != 0 {
-            // SAFETY: as the caller vouches.
-            unsafe { self.look_from::<V, NC>(rows.trailing_zeros() as usize % GROUP, qkv, found) };
+            let r = rows.trailing_zeros() as usize % GROUP;
             rows &= rows - 1;
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let q = if layer == 0 {
+                    self.begin::<V, NC>(r, stream, reach, qkv)
+                } else {
+                    load(qkv.q.add(r * NC * V::LANES))
+                };
+                self.look::<V, NC>(r, q, qkv, found);
+            }
         }
     }
 }
@@ -370,17 +428,16 @@ fn rows<V: Vector, const NC: usize, const ONE: bool>(pass: &Pass<'_>, logits: &m
         for l in 0..model.layers {
             let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l, c), pass.qkv(l, q, scales, c));
             let x = Table { at: stream, stride: c };
-            if l == 0 {
-                for r in rows.clone() {
-                    pass.begin::<V, NC>(r, stream, &qkv);
-                }
-            } else {
+            if l > 0 {
                 each_register::<V>(&rows, c, 3 * c, x, wqkv, &qkv);
             }
-            if ONE {
-                pass.look_from::<V, NC>(0, &qkv, found);
+            if !ONE {
+                pass.look_each::<V, NC>(l, stream, &qkv, found);
+            } else if l == 0 {
+                let q = pass.begin::<V, NC>(0, stream, pass.plan.reach, &qkv);
+                pass.look::<V, NC>(0, q, &qkv, found);
             } else {
-                pass.look::<V, NC>(&qkv, found);
+                pass.look::<V, NC>(0, load(q), &qkv, found);
             }
             let onto = Onto { stream, scales };
             each_row::<V, NC>(&rows, c, Table { at: found, stride: c }, wo, &onto);

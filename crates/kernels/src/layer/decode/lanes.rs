@@ -4,6 +4,7 @@
 
 use super::GROUP;
 use super::forward::{Activate, Pass, inverse};
+use crate::activation::{self, Activation};
 use crate::layer::tile::{Finish, Table, sums};
 use crate::vector::Vector;
 
@@ -56,18 +57,34 @@ impl<V: Vector> Finish<V> for Write<V> {
     }
 }
 
-/// The stream, to be added to.
-struct Onto(*mut f32);
+/// The stream, to which numbers times `scale` are added.
+struct Onto<V> {
+    stream: *mut f32,
+    scale: V,
+}
 
-impl<V: Vector> Finish<V> for Onto {
+impl<V: Vector> Finish<V> for Onto<V> {
     #[inline(always)]
     unsafe fn finish<const NV: usize>(&self, _: usize, o: usize, sums: [V; NV]) {
         for i in 0..NV {
             // SAFETY: as the caller vouches.
             unsafe {
-                let to = self.0.add((o + i) * V::LANES);
-                (V::load(to) + sums[i]).store(to);
+                let to = self.stream.add((o + i) * V::LANES);
+                sums[i].fma(self.scale, V::load(to)).store(to);
             }
+        }
+    }
+}
+
+/// max(x, 0), of rows that are not normed yet: s max(x, 0) = max(s x, 0).
+struct Relu(*mut f32);
+
+impl<V: Vector> Finish<V> for Relu {
+    #[inline(always)]
+    unsafe fn finish<const NV: usize>(&self, _: usize, o: usize, sums: [V; NV]) {
+        for i in 0..NV {
+            // SAFETY: as the caller vouches.
+            unsafe { activation::f(Activation::Relu, sums[i]).store(self.0.add((o + i) * V::LANES)) }
         }
     }
 }
@@ -128,7 +145,8 @@ fn widths<V: Vector>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
 
 #[inline(always)]
 fn body<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
-    let (plan, c) = (pass.plan, NC * V::LANES);
+    // A copy, which nothing that is written can change.
+    let (pass, plan, c) = (*pass, pass.plan, NC * V::LANES);
     let (h, notes) = (plan.model.layer.hidden, notes.as_mut_ptr());
     // SAFETY: `super::forward` saw that every row, place and matrix is there, and room for the notes of a group.
     unsafe {
@@ -136,12 +154,8 @@ fn body<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: 
         let scales = wide.add(GROUP * plan.wide);
         for l in 0..plan.model.layers {
             let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l, c), pass.qkv(l, q, scales, c));
-            if l == 0 {
-                for r in 0..V::LANES {
-                    pass.begin::<V, NC>(r, row, &qkv);
-                }
-                turn::<V>(stream, V::LANES, row, c, V::LANES, c);
-            } else {
+            let one = V::splat(1.0);
+            if l > 0 {
                 let scale = norm::<V>(stream, c);
                 each_output::<V>(3 * c, c, wqkv, stream, &Write { to: wide, scale });
                 let rows = wide.add(3 * c * GROUP);
@@ -152,13 +166,23 @@ fn body<V: Vector, const NC: usize>(pass: &Pass<'_>, logits: &mut [f32], notes: 
                     }
                 }
             }
-            pass.look::<V, NC>(&qkv, row);
+            // The stream's rows, of the first layer, stand where its MLP works later.
+            pass.look_each::<V, NC>(l, wide, &qkv, row);
+            if l == 0 {
+                turn::<V>(stream, V::LANES, wide, c, V::LANES, c);
+            }
             turn::<V>(found, V::LANES, row, c, V::LANES, c);
-            each_output::<V>(c, c, wo, found, &Onto(stream));
-            norm::<V>(stream, c).store(scales);
-            let activate = Activate { scales, active: wide, stride: 0, f: plan.model.layer.activation };
-            each_output::<V>(h, c, fc1, stream, &activate);
-            each_output::<V>(c, h, fc2, wide, &Onto(stream));
+            each_output::<V>(c, c, wo, found, &Onto { stream, scale: one });
+            let mut scale = norm::<V>(stream, c);
+            if plan.model.layer.activation == Activation::Relu {
+                each_output::<V>(h, c, fc1, stream, &Relu(wide));
+            } else {
+                scale.store(scales);
+                let activate = Activate { scales, active: wide, stride: 0, f: plan.model.layer.activation };
+                each_output::<V>(h, c, fc1, stream, &activate);
+                scale = one;
+            }
+            each_output::<V>(c, h, fc2, wide, &Onto { stream, scale });
         }
         let write = Write { to: logits.as_mut_ptr(), scale: V::splat(1.0) };
         each_output::<V>(plan.model.outputs, c, pass.head(), stream, &write);
