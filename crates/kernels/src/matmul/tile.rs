@@ -48,8 +48,18 @@ macro_rules! rows {
     };
 }
 
+/// The tile at the beginning of a panel: MR of its rows, as wide as it is.
+///
+/// # Safety
+/// As [`run`]; the panel has so many rows, and columns as [`Panel::n`] says.
 #[inline(always)]
-unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const PACKED: bool>(
+pub(super) unsafe fn tile<
+    V: Vector,
+    const MR: usize,
+    const NV: usize,
+    const COLUMNS: bool,
+    const PACKED: bool,
+>(
     p: &Panel,
 ) {
     let last = p.n - (NV - 1) * V::LANES;
