@@ -158,7 +158,7 @@ impl Sampler {
                 let lane = &mut lanes[i];
                 lane.past = lane.tokens.len();
                 lane.tokens.push(token);
-                let goes_on = token != tokenizer.bos() && lane.past < model.block_size();
+                let goes_on = (token != tokenizer.bos()) & (lane.past < model.block_size());
                 (order[on], self.complete[complete]) = (i, i);
                 on += usize::from(goes_on);
                 complete += usize::from(!goes_on);
