@@ -1,5 +1,6 @@
 //! Logits -> a token, by chance.
 
+use crate::level;
 use crate::math;
 use crate::vector::Vector;
 use std::f32::consts::LOG2_E;
@@ -47,6 +48,74 @@ simd! {
     fn draw_simd(
         logits: &[f32], columns: usize, rows: &[usize], scale: f32, us: &[f64], places: &mut [u32],
     ) -> bool = draw_body;
+}
+
+/// The most columns that [`draw_turned`] serves.
+pub const MOST_TURNED: usize = 64;
+
+/// [`draw`] from each of a register of rows after another, all [turned around](crate::layer::decode::turned).
+///
+/// Shapes: logits `[_, columns, lanes]`; us and places of as many rows.
+///
+/// # Panics
+/// If the lengths differ, or there are more than [`MOST_TURNED`] columns.
+pub fn draw_turned(logits: &[f32], columns: usize, scale: f32, us: &[f64], places: &mut [u32]) -> bool {
+    let (rows, lanes) = (us.len(), level::current().lanes());
+    assert!(columns <= MOST_TURNED, "draw: {columns} columns");
+    assert!(
+        logits.len() == columns * rows && places.len() == rows && rows.is_multiple_of(lanes),
+        "draw: {} logits for {rows} rows, {} places",
+        logits.len(),
+        places.len()
+    );
+    turned_simd(logits, columns, scale, us, places)
+}
+
+simd! {
+    fn turned_simd(logits: &[f32], columns: usize, scale: f32, us: &[f64], places: &mut [u32]) -> bool = turned_body;
+}
+
+#[inline(always)]
+fn turned_body<V: Vector>(
+    logits: &[f32],
+    columns: usize,
+    scale: f32,
+    us: &[f64],
+    places: &mut [u32],
+) -> bool {
+    let mut sums = [V::zero(); MOST_TURNED];
+    let groups = us.chunks_exact(V::LANES).zip(places.chunks_exact_mut(V::LANES));
+    for (z, (us, places)) in logits.chunks_exact(columns * V::LANES).zip(groups) {
+        let (mut total, unit) = (V::zero(), V::splat(scale * LOG2_E));
+        for (z, sum) in z.chunks_exact(V::LANES).zip(&mut sums) {
+            total = total + math::power2(V::read(z) * unit);
+            *sum = total;
+        }
+        let (mut shares, mut found) = ([0.0; 16], [0.0; 16]);
+        shares.iter_mut().zip(us).for_each(|(share, &u)| *share = u as f32);
+        // The sums rise: as many as are not above it stand before the place.
+        let (wanted, mut before) = (V::read(&shares) * total, V::zero());
+        for &sum in &sums[..columns] {
+            before = before + V::if_gt(sum, wanted, V::zero(), V::splat(1.0));
+        }
+        before.write(&mut found);
+        for (place, found) in places.iter_mut().zip(found) {
+            *place = found as u32;
+        }
+        let good = V::gt_bits(total, V::splat(1e-25)) & V::gt_bits(V::splat(f32::INFINITY), total);
+        let good = good & V::gt_bits(V::splat(columns as f32), before);
+        if good.count_ones() as usize != V::LANES {
+            for r in (0..V::LANES).filter(|r| good >> r & 1 == 0) {
+                let mut row = [0.0; MOST_TURNED];
+                row.iter_mut().zip(z[r..].iter().step_by(V::LANES)).for_each(|(to, &z)| *to = z);
+                match second_look(&row[..columns], scale, us[r] as f32) {
+                    Some(place) => places[r] = place as u32,
+                    None => return false,
+                }
+            }
+        }
+    }
+    true
 }
 
 /// The next logits, scaled; -inf behind the end.
@@ -178,6 +247,35 @@ mod tests {
                     let wanted = one(&logits[rows[i] * v..][..v], 3.0, us[i] as f32).unwrap();
                     assert_eq!(places[i] as usize, wanted, "{level:?} {v}");
                 }
+            }
+        });
+    }
+
+    /// Also where a row needs a second look, and where one holds no numbers.
+    #[test]
+    fn rows_that_are_turned_are_drawn_from_as_if_they_were_not() {
+        at_each(|level| {
+            let (lanes, none) = (level.lanes(), f32::NEG_INFINITY);
+            for v in [1, 3, 27, MOST_TURNED] {
+                let rows = 3 * lanes;
+                let mut logits: Vec<f32> = numbers(rows * v, 1).iter().map(|x| 5.0 * x).collect();
+                for (r, z) in [(0, 200.0), (lanes + 3, -200.0)] {
+                    logits[r * v..(r + 1) * v].iter_mut().for_each(|x| *x += z);
+                }
+                logits[(rows - 1) * v..][..v - 1].fill(none);
+                let us: Vec<f64> =
+                    (0..rows).map(|r| if r % 7 == 3 { 1.0 } else { r as f64 / rows as f64 }).collect();
+                let turn = |logits: &[f32]| -> Vec<f32> {
+                    let place = |i| (i / (v * lanes) * lanes + i % lanes) * v + i / lanes % v;
+                    (0..logits.len()).map(|i| logits[place(i)]).collect()
+                };
+                let (mut places, mut wanted) = (vec![0; rows], vec![0; rows]);
+                assert!(draw_turned(&turn(&logits), v, 0.9, &us, &mut places));
+                let all: Vec<usize> = (0..rows).collect();
+                assert!(draw(&logits, v, &all, 0.9, &us, &mut wanted));
+                assert_eq!(places, wanted, "{level:?} {v}");
+                logits[(rows - 2) * v] = f32::NAN;
+                assert!(!draw_turned(&turn(&logits), v, 0.9, &us, &mut places), "{level:?} {v}");
             }
         });
     }

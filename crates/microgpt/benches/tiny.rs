@@ -36,8 +36,8 @@ fn main() {
             row.ours.push(match i {
                 0 => bench.train(16, 4000),
                 1 => bench.train(1, 30_000),
-                2 => bench.decode(1, 40_000),
-                _ => bench.decode(64, 40_000),
+                2 => bench.decode(1, 100_000),
+                _ => bench.decode(64, 400_000),
             });
             row.peer.extend(peer(row.variable));
         }

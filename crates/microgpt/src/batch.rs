@@ -78,9 +78,15 @@ impl Batch {
     }
 
     /// Adds tokens after `past` others, whose keys and values are remembered from row `memory` on.
+    #[inline]
     pub fn push_segment(&mut self, tokens: &[u32], past: usize, memory: usize) {
         let (start, number) = (self.rows(), self.segments.len());
         self.segments.push(Segment { start, len: tokens.len(), past, memory, number });
+        if let [token] = tokens {
+            // As decoding does it, token by token.
+            self.positions.push(past as u32);
+            return self.tokens.push(*token);
+        }
         self.positions.extend((past..past + tokens.len()).map(|p| p as u32));
         self.tokens.extend_from_slice(tokens);
     }

@@ -57,36 +57,55 @@ impl Rng {
         Rng { state: s, next: 624, spare: None }
     }
 
+    /// The next 624 words.
+    fn twist(&mut self) {
+        let s = &mut self.state;
+        let twist = |this: u32, next: u32, far: u32| {
+            let y = (this & (1 << 31)) | (next & !(1 << 31));
+            far ^ (y >> 1) ^ ((y & 1) * 0x9908b0df)
+        };
+        // s[i] from s[i], s[i + 1] and s[i + 397], around the end.
+        for i in 0..227 {
+            s[i] = twist(s[i], s[i + 1], s[i + 397]);
+        }
+        for i in 227..623 {
+            s[i] = twist(s[i], s[i + 1], s[i - 227]);
+        }
+        s[623] = twist(s[623], s[0], s[396]);
+        self.next = 0;
+    }
+
     /// 32 random bits.
     pub fn u32(&mut self) -> u32 {
         if self.next == 624 {
-            let s = &mut self.state;
-            let twist = |this: u32, next: u32, far: u32| {
-                let y = (this & (1 << 31)) | (next & !(1 << 31));
-                far ^ (y >> 1) ^ ((y & 1) * 0x9908b0df)
-            };
-            // s[i] from s[i], s[i + 1] and s[i + 397], around the end.
-            for i in 0..227 {
-                s[i] = twist(s[i], s[i + 1], s[i + 397]);
-            }
-            for i in 227..623 {
-                s[i] = twist(s[i], s[i + 1], s[i - 227]);
-            }
-            s[623] = twist(s[623], s[0], s[396]);
-            self.next = 0;
+            self.twist();
         }
-        let mut y = self.state[self.next];
         self.next += 1;
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c5680;
-        y ^= (y << 15) & 0xefc60000;
-        y ^ (y >> 18)
+        tempered(self.state[self.next - 1])
     }
 
     /// A number of at least 0 and less than 1, with 53 random bits: Python's `random()`.
     pub fn random(&mut self) -> f64 {
-        let (a, b) = (self.u32() >> 5, self.u32() >> 6);
-        (a as f64 * 67108864.0 + b as f64) * (1.0 / 9007199254740992.0)
+        fraction(self.u32(), self.u32())
+    }
+
+    /// As many of them: what [`Rng::random`] would give one after the other.
+    pub fn fill(&mut self, mut numbers: &mut [f64]) {
+        while !numbers.is_empty() {
+            let words = &self.state[self.next..];
+            let there = (words.len() / 2).min(numbers.len());
+            let (now, later) = numbers.split_at_mut(there);
+            for (number, words) in now.iter_mut().zip(words.as_chunks::<2>().0) {
+                *number = fraction(tempered(words[0]), tempered(words[1]));
+            }
+            self.next += 2 * there;
+            numbers = later;
+            if let [next, rest @ ..] = numbers {
+                // From what is left of these words and the next.
+                *next = self.random();
+                numbers = rest;
+            }
+        }
     }
 
     /// A whole number below `n`, each as likely: Python's `randrange(n)`.
@@ -153,6 +172,21 @@ impl Rng {
     }
 }
 
+/// A word of the state as it is handed out.
+fn tempered(mut y: u32) -> u32 {
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    y ^ (y >> 18)
+}
+
+/// 53 of these bits as a number of at least 0 and less than 1.
+fn fraction(a: u32, b: u32) -> f64 {
+    // Below 2^31: as signed numbers they are a single instruction's work.
+    let [a, b] = [(a >> 5) as i32, (b >> 6) as i32].map(f64::from);
+    (a * 67108864.0 + b) * (1.0 / 9007199254740992.0)
+}
+
 /// [`Rng::choice`] by `random`, a number of at least 0 and less than 1.
 ///
 /// # Panics
@@ -208,6 +242,23 @@ mod tests {
         assert_eq!(rng.u32(), 2635837658);
         let mut rng = Rng::new(0);
         assert_eq!(rng.random(), 0.8444218515250481);
+    }
+
+    #[test]
+    fn many_numbers_are_those_that_come_one_after_the_other() {
+        for words_before in [0, 1, 2, 623, 624] {
+            let mut rng = Rng::new(5);
+            for _ in 0..words_before {
+                rng.u32();
+            }
+            let mut again = rng.clone();
+            for n in [0, 1, 5, 311, 312, 313, 1000] {
+                let mut numbers = vec![0.0; n];
+                rng.fill(&mut numbers);
+                numbers.iter().for_each(|&x| assert_eq!(x, again.random(), "{words_before} {n}"));
+                assert_eq!(rng, again);
+            }
+        }
     }
 
     #[test]

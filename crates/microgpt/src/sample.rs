@@ -17,6 +17,7 @@ pub struct Sampler {
     /// Samples in the making, when there are several at once.
     lanes: Vec<Lane>,
     order: Vec<usize>,
+    complete: Vec<usize>,
     draws: Draws,
 }
 
@@ -29,16 +30,13 @@ struct Draws {
 }
 
 impl Draws {
-    fn clear(&mut self) {
+    /// A token from each of these rows.
+    fn begin(&mut self, rows: impl Iterator<Item = usize>, rng: &mut Rng) {
         self.rows.clear();
-        self.us.clear();
-        self.tokens.clear();
-    }
-
-    fn push(&mut self, row: usize, u: f64) {
-        self.rows.push(row);
-        self.us.push(u);
-        self.tokens.push(0);
+        self.rows.extend(rows);
+        self.us.resize(self.rows.len(), 0.0);
+        rng.fill(&mut self.us);
+        self.tokens.resize(self.rows.len(), 0);
     }
 }
 
@@ -91,8 +89,7 @@ impl Sampler {
         let mut past = 0;
         while past < model.block_size() {
             let logits = self.forward(engine, model, &tokens[past..], past);
-            self.draws.clear();
-            self.draws.push(tokens.len() - past - 1, rng.random());
+            self.draws.begin([tokens.len() - past - 1].into_iter(), rng);
             self.draw(engine, logits, temperature)?;
             let token = self.draws.tokens[0];
             past = tokens.len();
@@ -143,36 +140,41 @@ impl Sampler {
         while active > 0 {
             self.batch.clear();
             self.batch.decoding = true;
-            self.draws.clear();
             for lane in order[..active].iter().map(|&i| &lanes[i]) {
                 self.batch.push_segment(&lane.tokens[lane.past..], lane.past, lane.memory);
-                self.draws.push(self.batch.rows() - 1, rng.random());
             }
+            self.draws.begin(self.batch.segments.iter().map(|s| s.start + s.len - 1), rng);
             engine.begin(&self.batch);
             let logits = model.forward(engine, &self.batch).id();
             result = self.draw(engine, logits, temperature);
             if result.is_err() {
                 break;
             }
-            let mut i = 0;
-            for &token in &self.draws.tokens {
-                let lane = &mut lanes[order[i]];
+            // Those that go on stay in order. Chance decides which: a jump would be guessed wrongly.
+            let (mut on, mut complete) = (0, 0);
+            self.complete.resize(lanes.len(), 0);
+            for (j, &token) in self.draws.tokens.iter().enumerate() {
+                let i = order[j];
+                let lane = &mut lanes[i];
                 lane.past = lane.tokens.len();
                 lane.tokens.push(token);
-                if token != tokenizer.bos() && lane.past < model.block_size() {
-                    i += 1;
-                    continue;
-                }
+                let goes_on = (token != tokenizer.bos()) & (lane.past < model.block_size());
+                (order[on], self.complete[complete]) = (i, i);
+                on += usize::from(goes_on);
+                complete += usize::from(!goes_on);
+            }
+            // The others go behind them: with the next sample, or out of use.
+            for &i in &self.complete[..complete] {
+                let lane = &mut lanes[i];
                 done(lane.sample, &lane.tokens[1 + prompt.len()..]);
-                // The lane goes behind the others: with the next sample, or out of use.
-                order[i..active].rotate_left(1);
+                order[on] = i;
                 if next < count {
                     begin(lane, next);
                     next += 1;
-                } else {
-                    active -= 1;
+                    on += 1;
                 }
             }
+            active = on;
         }
         (self.lanes, self.order) = (lanes, order);
         result
@@ -346,8 +348,8 @@ mod tests {
         let mut past = 0;
         for &u in us {
             let logits = sampler.forward(engine, model, &tokens[past..], past);
-            sampler.draws.clear();
-            sampler.draws.push(tokens.len() - past - 1, u);
+            sampler.draws.begin([tokens.len() - past - 1].into_iter(), &mut Rng::new(0));
+            sampler.draws.us[0] = u;
             sampler.draw(engine, logits, 0.8).unwrap();
             past = tokens.len();
             tokens.push(sampler.draws.tokens[0]);

@@ -231,9 +231,10 @@ fn a_token_at_a_time_is_the_definition() {
             let weights: Vec<f32> =
                 numbers(layers * layer.weights_len(), 3).iter().map(|w| w * scale).collect();
             let head = numbers(outputs * channels, 4);
-            let mut packed = vec![f32::NAN; model.packed_len()];
-            decode::pack(&model, &mut packed, [&what, &place], &weights, &head);
-            for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[]] {
+            let plan = model.plan().unwrap();
+            let mut packed = vec![f32::NAN; plan.packed_len()];
+            decode::pack(&plan, &mut packed, [&what, &place], &weights, &head);
+            for lengths in [&[16][..], &[1, 2], &[9, 16, 3, 12, 1], &[13; 19], &[16; 40], &[]] {
                 let what_it_is = format!("{level:?} {model:?} {lengths:?}");
                 let document = |i: usize| -> Vec<u32> {
                     (0..lengths[i]).map(|p| ((p * 7 + i * 3) % outputs) as u32).collect()
@@ -244,7 +245,7 @@ fn a_token_at_a_time_is_the_definition() {
                 // What was not remembered must not count.
                 let between = lengths.len() * 16 * channels;
                 let mut memory = vec![f32::NAN; 2 * layers * between];
-                let mut scratch = vec![f32::NAN; model.scratch_len()];
+                let mut scratch = vec![f32::NAN; plan.scratch_len()];
                 for past in 0..16 {
                     let on: Vec<usize> = (0..lengths.len()).filter(|&i| past < lengths[i]).collect();
                     let tokens: Vec<u32> = on.iter().map(|&i| document(i)[past]).collect();
@@ -259,7 +260,7 @@ fn a_token_at_a_time_is_the_definition() {
                         let memory = Memory { data: &mut memory, k, v };
                         let rows = [&tokens[..], &vec![past as u32; on.len()]];
                         decode::forward(
-                            &model,
+                            &plan,
                             &mut logits,
                             [&what, &place],
                             &packed,
@@ -268,6 +269,7 @@ fn a_token_at_a_time_is_the_definition() {
                             memory,
                             &mut scratch,
                         );
+                        decode::settle(&plan, &mut logits, on.len(), &mut scratch);
                         for (r, &i) in on.iter().enumerate() {
                             let found = &logits[r * outputs..(r + 1) * outputs];
                             let wanted = &wanted[i][past * outputs..(past + 1) * outputs];

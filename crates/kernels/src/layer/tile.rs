@@ -20,7 +20,7 @@ pub(super) struct Table {
 /// # Safety
 /// All of that can be read.
 #[inline(always)]
-unsafe fn sums<V: Vector, const MR: usize, const NV: usize>(
+pub(super) unsafe fn sums<V: Vector, const MR: usize, const NV: usize>(
     a: [*const f32; MR],
     a_step: usize,
     b: Table,

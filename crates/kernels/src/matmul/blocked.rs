@@ -83,6 +83,9 @@ pub(crate) unsafe fn product_onto(
         unsafe { start(m, n, c, c_rs, base) }
     }
     let lanes = level::current().lanes();
+    if super::small::takes(lanes, n, k, a, b) {
+        return super::small::product(m, n, k, a, b, c, c_rs, base);
+    }
     let mut room = Room::take();
     #[cfg(feature = "gemm")]
     if super::wide::takes(m, n, k, a, b) {

@@ -8,11 +8,12 @@
 //! | `dx = dy w` | dy by rows | w as it is |
 //! | `dw = dy^T x` | dy by columns, as it is | x as it is |
 //!
-//! One row (decoding) goes by `dot.rs`, wide products by the `gemm` crate where it is faster (`wide.rs`;
-//! feature `gemm`, on by default; it costs one allocation of some 100 bytes a call).
+//! A small B, a few registers wide, goes by `small.rs`, one row (decoding) by `dot.rs`, wide products by the `gemm` crate
+//! where it is faster (`wide.rs`; feature `gemm`, on by default; it costs one allocation of some 100 bytes a call).
 
 mod blocked;
 mod dot;
+mod small;
 mod tile;
 #[cfg(feature = "gemm")]
 mod wide;

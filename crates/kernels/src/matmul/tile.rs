@@ -37,7 +37,7 @@ pub(super) struct Panel {
 }
 
 /// How a tile finds B.
-const PACKED: u8 = 0;
+pub(super) const PACKED: u8 = 0;
 /// Where it is.
 const STRIDED: u8 = 1;
 /// Where it is, and keeps it packed for the tiles below: what comes from afar, and the copy, hide behind multiply-adds.
@@ -59,8 +59,14 @@ macro_rules! rows {
     };
 }
 
+/// The tile at the beginning of a panel: MR of its rows, as wide as it is.
+///
+/// # Safety
+/// As [`run`]; the panel has so many rows, and columns as [`Panel::n`] says.
 #[inline(always)]
-unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const B: u8>(p: &Panel) {
+pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize, const COLUMNS: bool, const B: u8>(
+    p: &Panel,
+) {
     let last = p.n - (NV - 1) * V::LANES;
     let (a_stride, c_stride) = (p.a_stride, p.c_stride);
     // A stride that is known leaves no arithmetic between the multiply-adds.

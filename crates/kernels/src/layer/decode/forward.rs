@@ -1,41 +1,41 @@
 //! The pass itself, for groups of documents; and the tables that it begins with.
 #![expect(unsafe_code, reason = "reads behind one check for all rows")]
 
+use super::lanes;
 use super::look::look_around;
-use super::{GROUP, HEAD, Model, Packed};
+use super::{GROUP, HEAD, Plan};
 use crate::activation::{self, Activation};
-use crate::attention::{Place, Segment};
+use crate::attention::Segment;
 use crate::layer::Memory;
 use crate::layer::forward::{Write, add, dot, load, store};
 use crate::layer::tile::{Finish, Table, each_register, each_row};
 use crate::math;
 use crate::vector::Vector;
 use std::f32::consts::LOG2_E;
-use std::ops::Range;
 
-simd! { pub(super) fn tables(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) = tables_widths, fused; }
+simd! { pub(super) fn tables(packed: &mut [f32], plan: &Plan, what: &[f32], place: &[f32]) = tables_widths, fused; }
 
 #[inline(always)]
-fn tables_widths<V: Vector>(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32], c: usize) {
-    if c == V::LANES {
-        tables_body::<V, 1>(packed, at, what, place)
+fn tables_widths<V: Vector>(packed: &mut [f32], plan: &Plan, what: &[f32], place: &[f32]) {
+    if plan.model.layer.channels == V::LANES {
+        tables_body::<V, 1>(packed, plan, what, place)
     } else {
-        tables_body::<V, 2>(packed, at, what, place)
+        tables_body::<V, 2>(packed, plan, what, place)
     }
 }
 
 #[inline(always)]
-fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], at: &Packed, what: &[f32], place: &[f32]) {
+fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], plan: &Plan, what: &[f32], place: &[f32]) {
     let (c, to) = (NC * V::LANES, packed.as_mut_ptr());
     // SAFETY: `pack` saw that the tables are whole, and that there is room for each of their rows. The first layer's
     // wqkv stands at the beginning.
     unsafe {
-        for (table, to) in [(what, to.add(at.tokens)), (place, to.add(at.places))] {
+        for (table, to) in [(what, to.add(plan.tokens)), (place, to.add(plan.places))] {
             let (x, w) =
                 (Table { at: table.as_ptr(), stride: c }, Table { at: packed.as_ptr(), stride: 3 * c });
             each_register::<V>(&(0..table.len() / c), c, 3 * c, x, w, &Write { to, stride: 3 * c });
         }
-        let mut norms = to.add(at.norms);
+        let mut norms = to.add(plan.norms);
         for what in what.chunks_exact(c) {
             for place in place.chunks_exact(c) {
                 // What is normed is normed again: the mean of its squares follows from that of x.
@@ -46,33 +46,6 @@ fn tables_body<V: Vector, const NC: usize>(packed: &mut [f32], at: &Packed, what
                 norms = norms.add(2);
             }
         }
-    }
-}
-
-simd! {
-    pub(super) fn run(
-        model: &Model, logits: &mut [f32], what: &[f32], place: &[f32], packed: &[f32], tokens: &[u32], places: &[u32],
-        segments: &[Segment], memory: Memory<'_>, scratch: &mut [f32],
-    ) = widths, fused;
-}
-
-#[inline(always)]
-fn widths<V: Vector>(
-    model: &Model,
-    logits: &mut [f32],
-    what: &[f32],
-    place: &[f32],
-    packed: &[f32],
-    tokens: &[u32],
-    places: &[u32],
-    segments: &[Segment],
-    memory: Memory<'_>,
-    scratch: &mut [f32],
-) {
-    if model.layer.channels == V::LANES {
-        body::<V, 1>(model, logits, what, place, packed, tokens, places, segments, memory, scratch)
-    } else {
-        body::<V, 2>(model, logits, what, place, packed, tokens, places, segments, memory, scratch)
     }
 }
 
@@ -93,33 +66,49 @@ fn mean_square<V: Vector, const NC: usize>(x: [V; NC]) -> V {
 
 /// 1 / rms.
 #[inline(always)]
-fn inverse<V: Vector>(mean_square: V) -> V {
+pub(super) fn inverse<V: Vector>(mean_square: V) -> V {
     math::rsqrt(mean_square + V::splat(crate::norm::EPS))
 }
 
 /// Queries, keys and values, of rows that are normed only now: the last two go where they are remembered.
-struct Qkv<'a> {
+pub(super) struct Qkv<'a> {
     scales: *const f32,
     q: *mut f32,
-    memory: *mut f32,
-    tables: [Place; 2],
+    k: *mut f32,
+    v: *mut f32,
     segments: &'a [Segment],
     channels: usize,
 }
 
+/// What a query is multiplied by: log2(e) / sqrt(D), as scores become powers of two.
+const UNIT: f32 = LOG2_E / 2.0;
+const _: () = assert!(HEAD == 4, "UNIT is for this");
+
 impl Qkv<'_> {
+    /// Where row r is remembered.
+    ///
+    /// # Safety
+    /// There is such a row.
+    #[inline(always)]
+    unsafe fn row(&self, r: usize) -> usize {
+        // SAFETY: the caller vouches for it.
+        let s = unsafe { self.segments.get_unchecked(r) };
+        (s.kv_start + s.past) * self.channels
+    }
+
     /// Register j of row r.
     ///
     /// # Safety
     /// A row of q and of both tables can be written.
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, r: usize, j: usize, y: V) {
-        let (s, c, column) = (&self.segments[r], self.channels, j * V::LANES);
+    pub(super) unsafe fn put<V: Vector>(&self, r: usize, j: usize, y: V) {
+        let (c, column) = (self.channels, j * V::LANES);
         // SAFETY: the caller vouches for it.
         unsafe {
             let (to, y) = match column / c {
-                0 => (self.q.add(r * c), y * V::splat(LOG2_E / (HEAD as f32).sqrt())),
-                n => (self.memory.add(self.tables[n - 1].at(s.kv_start + s.past)), y),
+                0 => (self.q.add(r * c), y * V::splat(UNIT)),
+                1 => (self.k.add(self.row(r)), y),
+                _ => (self.v.add(self.row(r)), y),
             };
             y.store(to.add(column % c));
         }
@@ -159,11 +148,11 @@ impl<V: Vector> Finish<V> for Onto {
 }
 
 /// What the MLP computes of rows that are normed only now.
-struct Activate {
-    scales: *const f32,
-    active: *mut f32,
-    stride: usize,
-    f: Activation,
+pub(super) struct Activate {
+    pub scales: *const f32,
+    pub active: *mut f32,
+    pub stride: usize,
+    pub f: Activation,
 }
 
 impl<V: Vector> Finish<V> for Activate {
@@ -173,8 +162,15 @@ impl<V: Vector> Finish<V> for Activate {
         unsafe {
             let scale = V::load(self.scales.add(r * V::LANES));
             let to = self.active.add(r * self.stride + j * V::LANES);
-            for i in 0..NV {
-                activation::f(self.f, sums[i] * scale).store(to.add(i * V::LANES));
+            // A name in the code, where it is known: no choice for each register, and all of them stay in registers.
+            if self.f == Activation::Relu {
+                for i in 0..NV {
+                    activation::f(Activation::Relu, sums[i] * scale).store(to.add(i * V::LANES));
+                }
+            } else {
+                for i in 0..NV {
+                    activation::f(self.f, sums[i] * scale).store(to.add(i * V::LANES));
+                }
             }
         }
     }
@@ -209,9 +205,29 @@ impl<V: Vector> Finish<V> for Logits {
     }
 }
 
-#[inline(always)]
-fn body<V: Vector, const NC: usize>(
-    model: &Model,
+/// What documents are computed from, and where their keys and values are.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub plan: &'a Plan,
+    what: *const f32,
+    place: *const f32,
+    packed: *const f32,
+    /// See [`Plan`].
+    from_tokens: *const f32,
+    from_places: *const f32,
+    norms: *const f32,
+    tokens: &'a [u32],
+    places: &'a [u32],
+    segments: &'a [Segment],
+    memory: *mut f32,
+    /// Where the first layer's keys and values are.
+    k: usize,
+    v: usize,
+}
+
+/// See [`forward`](super::forward), which saw that all of it is there.
+pub(super) fn run(
+    plan: &Plan,
     logits: &mut [f32],
     what: &[f32],
     place: &[f32],
@@ -222,75 +238,216 @@ fn body<V: Vector, const NC: usize>(
     memory: Memory<'_>,
     scratch: &mut [f32],
 ) {
-    let (layer, c, h, at) = (&model.layer, NC * V::LANES, model.layer.hidden, model.packed());
-    let (between, memory_at) = (memory.v.offset - memory.k.offset, memory.data.as_mut_ptr());
-    let (logits_at, room) = (logits.as_mut_ptr(), logits.len());
-    let (notes, packed) = (scratch.as_mut_ptr(), packed.as_ptr());
-    // SAFETY: `forward` saw that every row, place and matrix is there, and room for the notes of a group.
+    let [what, place, packed] = [what, place, packed].map(|s| s.as_ptr());
+    let (k, v, memory) = (memory.k.offset, memory.v.offset, memory.data.as_mut_ptr());
+    let [from_tokens, from_places, norms] =
+        [plan.tokens, plan.places, plan.norms].map(|at| packed.wrapping_add(at));
+    let pass = Pass {
+        plan,
+        what,
+        place,
+        packed,
+        from_tokens,
+        from_places,
+        norms,
+        tokens,
+        places,
+        segments,
+        memory,
+        k,
+        v,
+    };
+    if segments.len() == 1 {
+        return one(&pass, logits, scratch);
+    }
+    let (lanes, mut first) = (plan.level.lanes(), 0);
+    while first < segments.len() {
+        let (count, logits) =
+            ((segments.len() - first).min(GROUP), &mut logits[first * plan.model.outputs..]);
+        if count >= lanes {
+            lanes::many(&pass.group(first, lanes), logits, scratch);
+            first += lanes;
+        } else {
+            some(&pass.group(first, count), logits, scratch);
+            first += count;
+        }
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// The `count` documents from `first` on.
+    fn group(&self, first: usize, count: usize) -> Pass<'a> {
+        let group = first..first + count;
+        Pass {
+            tokens: &self.tokens[group.clone()],
+            places: &self.places[group.clone()],
+            segments: &self.segments[group],
+            ..*self
+        }
+    }
+
+    /// wqkv, wo, fc1 and fc2 of a layer: a row for each input.
+    ///
+    /// # Safety
+    /// There is such a layer, of so many channels.
+    #[inline(always)]
+    pub(super) unsafe fn matrices(&self, layer: usize, c: usize) -> [Table; 4] {
+        let h = self.plan.model.layer.hidden;
+        // SAFETY: the caller vouches for the layer, and `forward` saw that its matrices are there.
+        unsafe {
+            let wqkv = self.packed.add(layer * (4 * c + 2 * h) * c);
+            let (wo, fc1) = (wqkv.add(3 * c * c), wqkv.add(4 * c * c));
+            [(wqkv, 3 * c), (wo, c), (fc1, h), (fc1.add(h * c), c)].map(|(at, stride)| Table { at, stride })
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn head(&self) -> Table {
+        Table { at: self.packed.wrapping_add(self.plan.head), stride: self.plan.head_columns }
+    }
+
+    /// Where a layer's queries go, and its keys and values.
+    #[inline(always)]
+    pub(super) fn qkv(&self, layer: usize, q: *mut f32, scales: *const f32, channels: usize) -> Qkv<'a> {
+        let further = 2 * layer * (self.v - self.k);
+        let [k, v] = [self.k, self.v].map(|at| self.memory.wrapping_add(at + further));
+        Qkv { scales, q, k, v, segments: self.segments, channels }
+    }
+
+    /// The beginning of row r: its stream, and the first layer's query (which is given back), key and value.
+    ///
+    /// # Safety
+    /// There is room for the row; the plan reaches so far.
+    #[inline(always)]
+    unsafe fn begin<V: Vector, const NC: usize>(
+        &self,
+        r: usize,
+        stream: *mut f32,
+        reach: usize,
+        qkv: &Qkv<'_>,
+    ) -> [V; NC] {
+        let c = NC * V::LANES;
+        // SAFETY: `forward` saw that there are such tokens and places, and the tables are whole.
+        unsafe {
+            let (token, p) = (*self.tokens.get_unchecked(r) as usize, *self.places.get_unchecked(r) as usize);
+            let norms = self.norms.add(2 * (token * reach + p));
+            let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
+            let x = add(load(self.what.add(token * c)), load(self.place.add(p * c)));
+            store(times::<V, NC>(x, once), stream.add(r * c));
+            let (a, b) = (self.from_tokens.add(token * 3 * c), self.from_places.add(p * 3 * c));
+            let mut qkv_row = [[V::zero(); NC]; 3];
+            for i in 0..3 {
+                qkv_row[i] = times(add(load(a.add(i * c)), load(b.add(i * c))), twice);
+            }
+            let [q, k, v] = qkv_row;
+            let to = qkv.row(r);
+            store(k, qkv.k.add(to));
+            store(v, qkv.v.add(to));
+            times(q, V::splat(UNIT))
+        }
+    }
+
+    /// What row r finds in its document.
+    ///
+    /// # Safety
+    /// As [`Pass::begin`].
+    #[inline(always)]
+    unsafe fn look<V: Vector, const NC: usize>(&self, r: usize, q: [V; NC], qkv: &Qkv<'_>, found: *mut f32) {
+        let c = NC * V::LANES;
+        // SAFETY: `forward` saw that the memory reaches behind each row.
+        unsafe {
+            let s = self.segments.get_unchecked(r);
+            let [k, v] = [qkv.k, qkv.v].map(|at| Table { at: at.add(s.kv_start * c), stride: c });
+            store(look_around::<V, NC>(q, k, v, s.past), found.add(r * c));
+        }
+    }
+
+    /// What each row finds: in the first layer, which begins here, or by the queries that are there.
+    ///
+    /// # Safety
+    /// As [`Pass::begin`].
+    #[inline(always)]
+    pub(super) unsafe fn look_each<V: Vector, const NC: usize>(
+        &self,
+        layer: usize,
+        stream: *mut f32,
+        qkv: &Qkv<'_>,
+        found: *mut f32,
+    ) {
+        // Rows of about the same past follow one another: a change of path costs more than the sorting. A bit for each.
+        let (mut rows, reach) = (0_u64, self.plan.reach);
+        for (r, s) in self.segments.iter().enumerate() {
+            rows |= 1 << (s.past / 4 * GROUP + r);
+        }
+        while rows != 0 {
+            let r = rows.trailing_zeros() as usize % GROUP;
+            rows &= rows - 1;
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let q = if layer == 0 {
+                    self.begin::<V, NC>(r, stream, reach, qkv)
+                } else {
+                    load(qkv.q.add(r * NC * V::LANES))
+                };
+                self.look::<V, NC>(r, q, qkv, found);
+            }
+        }
+    }
+}
+
+simd! { fn one(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) = one_widths, fused; }
+simd! { fn some(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) = some_widths, fused; }
+
+#[inline(always)]
+fn one_widths<V: Vector>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    if pass.plan.model.layer.channels == V::LANES {
+        rows::<V, 1, true>(pass, logits, notes)
+    } else {
+        rows::<V, 2, true>(pass, logits, notes)
+    }
+}
+
+#[inline(always)]
+fn some_widths<V: Vector>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    if pass.plan.model.layer.channels == V::LANES {
+        rows::<V, 1, false>(pass, logits, notes)
+    } else {
+        rows::<V, 2, false>(pass, logits, notes)
+    }
+}
+
+/// A few rows, or just ONE.
+#[inline(always)]
+fn rows<V: Vector, const NC: usize, const ONE: bool>(pass: &Pass<'_>, logits: &mut [f32], notes: &mut [f32]) {
+    let (model, c, h) = (&pass.plan.model, NC * V::LANES, pass.plan.model.layer.hidden);
+    let (rows, notes) = (0..if ONE { 1 } else { pass.segments.len() }, notes.as_mut_ptr());
+    // SAFETY: `super::forward` saw that every row, place and matrix is there, and room for the notes of a group.
     unsafe {
         let [stream, q, found, active] = [0, 1, 2, 3].map(|i| notes.add(i * GROUP * c));
         let scales = active.add(GROUP * h);
-        let mut first = 0;
-        while first < segments.len() {
-            let now = &segments[first..(first + GROUP).min(segments.len())];
-            let rows = 0..now.len();
-            // Attention meets rows of about the same past together: a change of path costs more than the sorting.
-            let (mut order, mut sorted) = ([0; GROUP + 1], 0);
-            for fours in 0..4 {
-                for (r, s) in now.iter().enumerate() {
-                    order[sorted] = r;
-                    sorted += usize::from(s.past / 4 == fours);
-                }
+        for l in 0..model.layers {
+            let ([wqkv, wo, fc1, fc2], qkv) = (pass.matrices(l, c), pass.qkv(l, q, scales, c));
+            let x = Table { at: stream, stride: c };
+            if l > 0 {
+                each_register::<V>(&rows, c, 3 * c, x, wqkv, &qkv);
             }
-            for l in 0..model.layers {
-                let weights = packed.add(l * layer.weights_len());
-                let matrix =
-                    |range: &Range<usize>, stride| Table { at: weights.wrapping_add(range.start), stride };
-                let [wqkv, wo, fc1, fc2] = &layer.matrices();
-                let tables = [memory.k, memory.v]
-                    .map(|p| Place { offset: p.offset + 2 * l * between, stride: p.stride });
-                let qkv = Qkv { scales, q, memory: memory_at, tables, segments: now, channels: c };
-                if l == 0 {
-                    for r in rows.clone() {
-                        let (token, p) = (tokens[first + r] as usize, places[first + r] as usize);
-                        let norms = packed.add(at.norms + 2 * (token * model.reach() + p));
-                        let (once, twice) = (V::splat(*norms), V::splat(*norms.add(1)));
-                        let x = add(load(what.as_ptr().add(token * c)), load(place.as_ptr().add(p * c)));
-                        store(times::<V, NC>(x, once), stream.add(r * c));
-                        let a = packed.add(at.tokens + token * 3 * c);
-                        let b = packed.add(at.places + p * 3 * c);
-                        for j in 0..3 * NC {
-                            let y = V::load(a.add(j * V::LANES)) + V::load(b.add(j * V::LANES));
-                            qkv.put(r, j, y * twice);
-                        }
-                    }
-                } else {
-                    let x = Table { at: stream, stride: c };
-                    each_register::<V>(&rows, c, 3 * c, x, matrix(wqkv, 3 * c), &qkv);
-                }
-                for &r in &order[..now.len()] {
-                    let s = &now[r];
-                    let [k, v] =
-                        tables.map(|p| Table { at: memory_at.add(p.at(s.kv_start)), stride: p.stride });
-                    store(look_around::<V, NC>(load(q.add(r * c)), k, v, s.past), found.add(r * c));
-                }
-                let onto = Onto { stream, scales };
-                each_row::<V, NC>(&rows, c, Table { at: found, stride: c }, matrix(wo, c), &onto);
-                let activate = Activate { scales, active, stride: h, f: layer.activation };
-                each_register::<V>(&rows, c, h, Table { at: stream, stride: c }, matrix(fc1, h), &activate);
-                each_row::<V, NC>(&rows, h, Table { at: active, stride: h }, matrix(fc2, c), &onto);
+            if !ONE {
+                pass.look_each::<V, NC>(l, stream, &qkv, found);
+            } else if l == 0 {
+                let q = pass.begin::<V, NC>(0, stream, pass.plan.reach, &qkv);
+                pass.look::<V, NC>(0, q, &qkv, found);
+            } else {
+                pass.look::<V, NC>(0, load(q), &qkv, found);
             }
-            let columns = model.outputs.next_multiple_of(V::LANES);
-            let head = Table { at: packed.add(at.head), stride: columns };
-            let start = first * model.outputs;
-            let to = Logits {
-                to: logits_at.add(start),
-                columns: model.outputs,
-                rows: now.len(),
-                room: room - start,
-            };
-            each_register::<V>(&rows, c, columns, Table { at: stream, stride: c }, head, &to);
-            first += GROUP;
+            let onto = Onto { stream, scales };
+            each_row::<V, NC>(&rows, c, Table { at: found, stride: c }, wo, &onto);
+            let activate = Activate { scales, active, stride: h, f: model.layer.activation };
+            each_register::<V>(&rows, c, h, x, fc1, &activate);
+            each_row::<V, NC>(&rows, h, Table { at: active, stride: h }, fc2, &onto);
         }
+        let head = pass.head();
+        let to =
+            Logits { to: logits.as_mut_ptr(), columns: model.outputs, rows: rows.len(), room: logits.len() };
+        each_register::<V>(&rows, c, head.stride, Table { at: stream, stride: c }, head, &to);
     }
 }

@@ -6,6 +6,19 @@ use crate::layer::tile::Table;
 use crate::math;
 use crate::vector::Vector;
 
+/// How many of four keys are seen: those behind the last are not.
+static SEEN: [[f32; 16]; 5] = {
+    let mut seen = [[0.0; 16]; 5];
+    let mut i = 0;
+    while i < 5 * 16 {
+        if i % 4 >= i / 16 {
+            seen[i / 16][i % 16] = f32::NEG_INFINITY;
+        }
+        i += 1;
+    }
+    seen
+};
+
 /// What a query (already times log2(e) / sqrt(D)) finds in the rows `0..=past` of keys and values.
 ///
 /// # Safety
@@ -19,53 +32,65 @@ pub(super) unsafe fn look_around<V: Vector, const NC: usize>(
 ) -> [V; NC] {
     // SAFETY: as the caller vouches.
     unsafe {
-        match past / 4 {
-            0 => quads::<V, NC, 1>(q, k, v, past),
-            1 => quads::<V, NC, 2>(q, k, v, past),
-            2 => quads::<V, NC, 3>(q, k, v, past),
-            _ => quads::<V, NC, 4>(q, k, v, past),
-        }
+        let (found, good) = match past / 4 {
+            0 => quads::<V, NC, 1, false>(q, k, v, past),
+            1 => quads::<V, NC, 2, false>(q, k, v, past),
+            2 => quads::<V, NC, 3, false>(q, k, v, past),
+            _ => quads::<V, NC, 4, false>(q, k, v, past),
+        };
+        if good { found } else { quads::<V, NC, 4, true>(q, k, v, past).0 }
     }
 }
 
-/// Lanes within a head.
-static LANE: [f32; 16] = [0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0];
-
-/// [`look_around`] in Q times four keys, of which the last four may be fewer.
+/// [`look_around`] in Q times four keys, of which the last four may be fewer. False if the powers of the scores were too
+/// large or too small, because the largest score is not taken off; where TAKEN, it is.
 ///
 /// # Safety
 /// As [`look_around`].
 #[inline(always)]
-unsafe fn quads<V: Vector, const NC: usize, const Q: usize>(
+unsafe fn quads<V: Vector, const NC: usize, const Q: usize, const TAKEN: bool>(
     q: [V; NC],
     k: Table,
     v: Table,
     past: usize,
-) -> [V; NC] {
-    let mut out = [V::zero(); NC];
+) -> ([V; NC], bool) {
+    let (mut out, mut good) = ([V::zero(); NC], true);
+    // A key behind the last is read as the last, and forgotten.
+    let mut rows = [[0; 4]; Q];
+    for i in 0..Q {
+        for t in 0..4 {
+            rows[i][t] = if i + 1 < Q && !TAKEN { 4 * i + t } else { (4 * i + t).min(past) };
+        }
+    }
     for n in 0..NC {
-        let (mut scores, mut most) = ([V::zero(); Q], V::splat(f32::NEG_INFINITY));
-        // SAFETY: as the caller vouches. A key behind the last is read as the last, and forgotten.
+        let mut scores = [V::zero(); Q];
+        // SAFETY: as the caller vouches.
         unsafe {
             for i in 0..Q {
                 let mut products = [V::zero(); 4];
                 for t in 0..4 {
-                    let row = if i + 1 < Q { 4 * i + t } else { (4 * i + t).min(past) };
-                    products[t] = q[n] * V::load(k.at.add(row * k.stride + n * V::LANES));
+                    products[t] = q[n] * V::load(k.at.add(rows[i][t] * k.stride + n * V::LANES));
                 }
                 scores[i] = V::quads(products);
-                if i + 1 == Q {
-                    let behind = V::load(LANE.as_ptr()) + V::splat((4 * i) as f32);
-                    let none = V::splat(f32::NEG_INFINITY);
-                    scores[i] = V::if_gt(behind, V::splat(past as f32), none, scores[i]);
+                if i + 1 == Q || TAKEN {
+                    let seen = (past + 1).saturating_sub(4 * i).min(4);
+                    scores[i] = scores[i] + V::load(SEEN[seen].as_ptr());
                 }
-                most = scores[i].max(most);
             }
-            let pairs = most.quad_lane::<0>().max(most.quad_lane::<1>());
-            most = pairs.max(most.quad_lane::<2>().max(most.quad_lane::<3>()));
+            if TAKEN {
+                let mut most = scores[0];
+                for i in 1..Q {
+                    most = scores[i].max(most);
+                }
+                let pairs = most.quad_lane::<0>().max(most.quad_lane::<1>());
+                most = pairs.max(most.quad_lane::<2>().max(most.quad_lane::<3>()));
+                for i in 0..Q {
+                    scores[i] = scores[i] - most;
+                }
+            }
             let (mut total, mut sums) = (V::zero(), [V::zero(); 4]);
             for i in 0..Q {
-                let weight = math::power2(scores[i] - most);
+                let weight = math::power2(scores[i]);
                 total = total + weight;
                 let each = [
                     weight.quad_lane::<0>(),
@@ -74,13 +99,15 @@ unsafe fn quads<V: Vector, const NC: usize, const Q: usize>(
                     weight.quad_lane::<3>(),
                 ];
                 for t in 0..4 {
-                    let row = if i + 1 < Q { 4 * i + t } else { (4 * i + t).min(past) };
-                    sums[t] = each[t].fma(V::load(v.at.add(row * v.stride + n * V::LANES)), sums[t]);
+                    let value = V::load(v.at.add(rows[i][t] * v.stride + n * V::LANES));
+                    sums[t] = each[t].fma(value, sums[t]);
                 }
             }
-            let share = math::recip(total.group_sum::<HEAD>());
-            out[n] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) * share;
+            total = total.group_sum::<HEAD>();
+            let inside = V::gt_bits(total, V::splat(1e-25)) & V::gt_bits(V::splat(1e25), total);
+            good &= inside.count_ones() as usize == V::LANES;
+            out[n] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) * math::recip(total);
         }
     }
-    out
+    (out, good)
 }

@@ -5,11 +5,13 @@
 //! Nothing is kept for a way back.
 
 mod forward;
+mod lanes;
 mod look;
 
 use super::head::{self, Head};
 use super::{Layer, Memory};
 use crate::attention::{Segment, small};
+use crate::level::{self, Level};
 
 /// The definition, from those of its parts.
 pub mod naive {
@@ -65,80 +67,134 @@ impl Model {
         Head { channels: self.layer.channels, outputs: self.outputs }
     }
 
-    /// Whether the kernel serves: layers and a head that have one, heads of 4 channels, one token of each document.
-    pub fn fits(&self, segments: &[Segment]) -> bool {
-        self.layer.head_size() == HEAD
-            && self.layer.fits(&[])
-            && self.head().fits()
-            && segments.iter().all(|s| s.q_len == 1 && s.past < self.reach())
-    }
-
-    /// How many positions the kernel goes to.
-    fn reach(&self) -> usize {
-        self.positions.min(small::MOST_KEYS)
-    }
-
-    /// Where [`pack`] puts what.
-    fn packed(&self) -> Packed {
-        let (v, s, row) = (self.outputs, self.reach(), 3 * self.layer.channels);
-        let head = self.layers * self.layer.weights_len();
-        let tokens = head + self.head().packed_len();
-        let places = tokens + v * row;
-        let norms = places + s * row;
-        Packed { head, tokens, places, norms, len: norms + 2 * v * s }
-    }
-
-    /// How many numbers [`pack`] makes.
-    pub fn packed_len(&self) -> usize {
-        self.packed().len
-    }
-
-    /// How many numbers [`forward`] wants to write notes in.
-    pub fn scratch_len(&self) -> usize {
-        GROUP * (3 * self.layer.channels + self.layer.hidden + 16)
+    /// How the kernel goes about this model, if it serves: layers and a head that have one, heads of 4 channels.
+    pub fn plan(&self) -> Option<Plan> {
+        let fits = self.layer.head_size() == HEAD && self.layer.fits(&[]) && self.head().fits();
+        fits.then(|| Plan::new(*self))
     }
 }
 
-/// Places in what is packed, behind the layers' matrices.
-struct Packed {
+/// What is known of a model before there is a token, found out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    model: Model,
+    level: Level,
+    /// How many positions the kernel goes to.
+    reach: usize,
+    /// Where [`pack`] puts what, behind the layers' matrices.
     head: usize,
+    /// Numbers in a row of the head.
+    head_columns: usize,
     /// Each token's row times the first wq, wk, wv.
     tokens: usize,
     /// The same for each position.
     places: usize,
     /// For each token at each position: what norms the sum of their rows, and what norms it twice.
     norms: usize,
-    len: usize,
+    packed_len: usize,
+    /// The most numbers that there are of a row at a time.
+    wide: usize,
+}
+
+impl Plan {
+    fn new(model: Model) -> Plan {
+        let Model { layer: Layer { channels: c, hidden, .. }, outputs, .. } = model;
+        let (row, reach) = (3 * c, model.positions.min(small::MOST_KEYS));
+        let head = model.layers * model.layer.weights_len();
+        let tokens = head + model.head().packed_len();
+        let places = tokens + outputs * row;
+        let norms = places + reach * row;
+        Plan {
+            model,
+            level: level::current(),
+            reach,
+            head,
+            head_columns: model.head().packed_len() / c,
+            tokens,
+            places,
+            norms,
+            packed_len: norms + 2 * outputs * reach,
+            wide: hidden.max(6 * c).max(outputs),
+        }
+    }
+
+    /// Which model it is for.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Whether it serves at the present level.
+    pub fn holds(&self) -> bool {
+        self.level == level::current()
+    }
+
+    /// Whether the kernel serves for these: one token of each document, at the present level.
+    pub fn fits(&self, segments: &[Segment]) -> bool {
+        self.holds() && segments.iter().all(|s| s.q_len == 1 && s.past < self.reach)
+    }
+
+    /// How many numbers [`pack`] makes.
+    pub fn packed_len(&self) -> usize {
+        self.packed_len
+    }
+
+    /// How many numbers [`forward`] wants to write notes in.
+    pub fn scratch_len(&self) -> usize {
+        GROUP * (4 * self.model.layer.channels + self.wide + 16)
+    }
 }
 
 /// All weights as [`forward`] wants them, given as they stand in the model: the tables `[V, C]` and `[positions, C]`,
 /// the layers', one after the other, and the head's.
 ///
 /// # Panics
-/// If the model is not for this kernel, or a slice is not of its shape.
-pub fn pack(model: &Model, packed: &mut [f32], [what, place]: [&[f32]; 2], layers: &[f32], head: &[f32]) {
-    assert!(model.fits(&[]), "decode: {model:?} is not for this kernel");
-    let (c, each, places) = (model.layer.channels, model.layer.weights_len(), model.packed());
+/// If the level is not that of the plan, or a slice is not of its shape.
+pub fn pack(plan: &Plan, packed: &mut [f32], [what, place]: [&[f32]; 2], layers: &[f32], head: &[f32]) {
+    assert!(plan.holds(), "decode: a plan for {:?}", plan.level);
+    let model = &plan.model;
+    let (c, each) = (model.layer.channels, model.layer.weights_len());
     let found = (packed.len(), layers.len(), what.len(), place.len());
-    let wanted = (places.len, model.layers * each, model.outputs * c, model.positions * c);
+    let wanted = (plan.packed_len, model.layers * each, model.outputs * c, model.positions * c);
     assert!(found == wanted, "decode: packed, layers, tables have {found:?} numbers, not {wanted:?}");
     for (to, from) in packed.chunks_mut(each).zip(layers.chunks(each)) {
         super::pack(&model.layer, to, from);
     }
-    head::pack(&model.head(), &mut packed[places.head..places.tokens], head);
-    forward::tables(packed, &places, what, &place[..model.reach() * c], c)
+    head::pack(&model.head(), &mut packed[plan.head..plan.tokens], head);
+    forward::tables(packed, plan, what, &place[..plan.reach * c])
 }
 
-/// The logits of what follows each token, `[T, V]`; what stands in `logits` behind them is overwritten.
+/// How many rows of logits [`forward`] leaves turned around: register of lanes by register of lanes of them, each
+/// as `[V, lanes]` instead of `[lanes, V]`. It is all that [`sample::draw`](crate::sample::draw) needs.
+pub fn turned(rows: usize) -> usize {
+    rows - rows % level::current().lanes()
+}
+
+/// The logits as `[T, V]`, from what [`forward`] has left of them.
+///
+/// # Panics
+/// If the slices are not those of the forward pass.
+pub fn settle(plan: &Plan, logits: &mut [f32], rows: usize, scratch: &mut [f32]) {
+    let (lanes, columns) = (plan.level.lanes(), plan.model.outputs);
+    for group in logits[..turned(rows) * columns].chunks_exact_mut(lanes * columns) {
+        let from = &mut scratch[..lanes * columns];
+        from.copy_from_slice(group);
+        for (r, row) in group.chunks_exact_mut(columns).enumerate() {
+            row.iter_mut().enumerate().for_each(|(o, z)| *z = from[o * lanes + r]);
+        }
+    }
+}
+
+/// The logits of what follows each token, `[T, V]`, of which some are [`turned`]; what stands in `logits` behind them is
+/// overwritten.
 ///
 /// Shapes: what `[V, C]`, place `[positions, C]`; packed: from [`pack`]; tokens, places: one for each segment; scratch:
-/// [`Model::scratch_len`]. `memory` is where the first layer's keys and values are; those of each next layer stand twice
+/// [`Plan::scratch_len`]. `memory` is where the first layer's keys and values are; those of each next layer stand twice
 /// `v.offset - k.offset` further.
 ///
 /// # Panics
-/// If the model is not for this kernel ([`Model::fits`]), a slice is not of its shape, or there is no such row.
+/// If the kernel does not serve ([`Plan::fits`]), a slice is not of its shape, or there is no such row.
 pub fn forward(
-    model: &Model,
+    plan: &Plan,
     logits: &mut [f32],
     [what, place]: [&[f32]; 2],
     packed: &[f32],
@@ -147,10 +203,9 @@ pub fn forward(
     memory: Memory<'_>,
     scratch: &mut [f32],
 ) {
-    let (c, t) = (model.layer.channels, segments.len());
-    assert!(model.fits(segments), "decode: {model:?} is not for this kernel");
+    let (model, c, t) = (&plan.model, plan.model.layer.channels, segments.len());
     let found = (tokens.len(), places.len(), packed.len(), scratch.len());
-    let wanted = (t, t, model.packed_len(), model.scratch_len());
+    let wanted = (t, t, plan.packed_len, plan.scratch_len());
     assert!(
         found == wanted,
         "decode: tokens, places, packed, scratch have {found:?} numbers, not {wanted:?}"
@@ -158,15 +213,17 @@ pub fn forward(
     assert!(logits.len() >= t * model.outputs, "decode: {} logits for {t} tokens", logits.len());
     let found = (what.len(), place.len());
     assert!(found == (model.outputs * c, model.positions * c), "decode: tables of {found:?} numbers");
-    for (&token, &place) in tokens.iter().zip(places) {
-        let inside = (token as usize) < model.outputs && (place as usize) < model.reach();
-        assert!(inside, "decode: token {token} at {place} in {model:?}");
+    let (mut fits, mut last) = (plan.holds(), 0);
+    for (s, (&token, &place)) in segments.iter().zip(tokens.iter().zip(places)) {
+        fits &= (token as usize) < model.outputs && (place as usize) < plan.reach;
+        fits &= s.q_len == 1 && s.past < plan.reach;
+        last = last.max(s.kv_start.saturating_add(s.past));
     }
+    assert!(fits, "decode: tokens {tokens:?} at {places:?}, {segments:?}, of {plan:?}");
     assert!(memory.v.offset >= memory.k.offset, "decode: values stand behind keys");
     let further = 2 * (memory.v.offset - memory.k.offset) * model.layers.saturating_sub(1);
-    for s in segments {
-        let end = memory.v.at(s.kv_start + s.past).max(memory.k.at(s.kv_start + s.past)) + further + c;
-        assert!(end <= memory.data.len(), "decode: memory of {s:?}");
-    }
-    forward::run(model, logits, what, place, packed, tokens, places, segments, memory, scratch)
+    let room = memory.data.len().saturating_sub(memory.v.offset + further);
+    assert!(memory.k.stride == c && memory.v.stride == c, "decode: memories of rows of the model");
+    assert!(t == 0 || last < room / c, "decode: memory of row {last}");
+    forward::run(plan, logits, what, place, packed, tokens, places, segments, memory, scratch)
 }

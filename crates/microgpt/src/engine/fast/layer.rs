@@ -1,7 +1,7 @@
 //! What is as large as a whole layer, and which composites have a kernel at which shape.
 
 use super::forward::kernel_of;
-use super::{Place, Stored, Tape, model};
+use super::{Place, Stored, Tape};
 use crate::tensor::{Id, Op, Shape};
 use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::layer::head;
@@ -85,7 +85,7 @@ impl Tape {
         true
     }
 
-    pub(super) fn fuses(&self, op: Op) -> bool {
+    pub(super) fn fuses(&mut self, op: Op) -> bool {
         self.fuse
             && match op {
                 Op::Layer { x, .. } => {
@@ -93,7 +93,9 @@ impl Tape {
                 }
                 Op::Embed { tokens, .. } => layer::embed::fits(self.get(tokens).shape.cols),
                 Op::Model { .. } => {
-                    self.batch.decoding && model::decoder(op).is_some_and(|model| model.fits(&self.segments))
+                    self.batch.decoding
+                        && self.plan(op).is_some()
+                        && self.plan.as_ref().is_some_and(|(_, plan)| plan.fits(&self.segments))
                 }
                 _ => true,
             }

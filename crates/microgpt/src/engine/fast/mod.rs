@@ -8,6 +8,7 @@ use crate::batch::{Batch, Segment};
 use crate::sight::Sight;
 use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::buffer::Buffer;
+use microgpt_kernels::layer::decode;
 use microgpt_kernels::{attention, sample, slices};
 use std::cell::{Ref, RefCell};
 use std::ops::Range;
@@ -37,6 +38,8 @@ struct Tape {
     /// Those of earlier parts of the batch.
     aside: Vec<Buffer>,
     packed: layer::Packed,
+    /// How decoding goes about which model.
+    plan: Option<(Op, decode::Plan)>,
     tables: places::Tables,
     /// The keys and values of decoding.
     memory: Buffer,
@@ -56,6 +59,8 @@ struct Tape {
     batch: Batch,
     chance: Option<u64>,
     segments: Vec<attention::Segment>,
+    /// Logits that decoding has left turned around, until somebody looks at them.
+    turned: Option<Id>,
     fuse: bool,
     clock: Clock,
 }
@@ -122,6 +127,14 @@ impl Fast {
         engine.tape.get_mut().fuse = false;
         engine
     }
+
+    /// The tape, with all numbers where they are looked for.
+    fn settled(&self) -> Ref<'_, Tape> {
+        if self.tape.borrow().turned.is_some() {
+            self.tape.borrow_mut().settle();
+        }
+        self.tape.borrow()
+    }
 }
 
 impl Engine for Fast {
@@ -130,7 +143,7 @@ impl Engine for Fast {
     }
 
     fn fuses(&self, op: &Op) -> bool {
-        self.tape.borrow().fuses(*op)
+        self.tape.borrow_mut().fuses(*op)
     }
 
     fn order(&self, _tensor: Id, _order: Order) {}
@@ -157,7 +170,7 @@ impl Engine for Fast {
     }
 
     fn number(&self, tensor: Id, row: usize, col: usize) -> f64 {
-        let tape = self.tape.borrow();
+        let tape = self.settled();
         let stored = tape.get(tensor);
         f64::from(tape.numbers(stored.place)[stored.row(row)][col])
     }
@@ -167,14 +180,17 @@ impl Engine for Fast {
     }
 
     fn draw(&self, tensor: Id, rows: &[usize], temperature: f64, us: &[f64], found: &mut [u32]) -> bool {
-        let tape = self.tape.borrow();
+        if let Some(good) = self.tape.borrow().draw_turned(tensor, rows, temperature, us, found) {
+            return good;
+        }
+        let tape = self.settled();
         let stored = tape.get(tensor);
         let logits = &tape.numbers(stored.place)[stored.all()];
         sample::draw(logits, stored.shape.cols, rows, temperature.recip() as f32, us, found)
     }
 
     fn read_row(&self, tensor: Id, row: usize, out: &mut Vec<f64>) {
-        let tape = self.tape.borrow();
+        let tape = self.settled();
         let stored = tape.get(tensor);
         out.extend(tape.numbers(stored.place)[stored.row(row)].iter().map(|&x| f64::from(x)));
     }
@@ -228,7 +244,7 @@ impl Learner<f32> for Fast {
             tape.param_grads.clear();
         }
         tape.batch.clone_from(batch);
-        tape.chance = None;
+        (tape.chance, tape.turned) = (None, None);
         tape.segments.clear();
         tape.segments.extend(batch.segments.iter().map(|s| attention::Segment {
             q_start: s.start,
@@ -292,6 +308,7 @@ impl Learner<f32> for Fast {
         let tape = self.tape.get_mut();
         tape.tensors.clear();
         tape.labels.clear();
+        tape.turned = None;
         (tape.memory_rows, tape.memory_cols) = (rows, cols);
         tape.memory.grow(slots * rows * cols);
     }
@@ -321,6 +338,7 @@ impl Tape {
     }
 
     fn eval(&mut self, op: Op, shape: Shape) -> Id {
+        self.settle();
         let id = Id(self.tensors.len() as u32);
         if let Op::Param { offset } = op {
             assert!(offset + shape.len() <= self.params.len(), "no such parameters");
@@ -339,6 +357,9 @@ impl Tape {
             }
             _ => (Place::Step, self.room(shape.len()), shape.cols),
         };
+        if let Op::Model { .. } = op {
+            assert!(self.plan(op).is_some(), "{op:?} has no kernel here");
+        }
         let kept = self.used;
         let kept_len = self.kept_len(op, shape);
         self.room(kept_len);
@@ -357,7 +378,7 @@ impl Tape {
             Op::DynamicTanh { .. } => shape.len(),
             Op::Layer { .. } => self.layer_kept_len(op, shape),
             Op::Recur { .. } => self.recur_kept_len(op, shape),
-            Op::Model { .. } => model::decoder(op).map_or(0, |model| model.scratch_len()),
+            Op::Model { .. } => self.plan.as_ref().map_or(0, |(_, plan)| plan.scratch_len()),
             Op::CrossEntropy(logits) => self.get(logits).shape.rows,
             Op::Attention { sight, .. } | Op::LinearAttention { sight, .. } => {
                 attention::saved_len(&self.segments, sight.heads(), shape.cols / sight.heads())
