@@ -214,12 +214,14 @@ fn a_head_is_its_definition() {
 fn a_token_at_a_time_is_the_definition() {
     at_each(|level| {
         let lanes = level.lanes();
-        for (channels, hidden, activation, layers, outputs) in [
-            (lanes, 4 * lanes, Activation::Relu, 1, 27),
-            (2 * lanes, 2 * lanes, Activation::Gelu, 2, 7),
-            (lanes, 6 * lanes, Activation::SquaredRelu, 3, 100),
-            (16, 64, Activation::SquaredRelu, 1, 27),
-            (2 * lanes, 8 * lanes, Activation::Silu, 1, lanes),
+        // The last is so strong that powers of its scores are no numbers until the largest is taken off.
+        for (channels, hidden, activation, layers, outputs, strength, allowed) in [
+            (lanes, 4 * lanes, Activation::Relu, 1, 27, 1.5, 1e-5),
+            (2 * lanes, 2 * lanes, Activation::Gelu, 2, 7, 1.5, 1e-5),
+            (lanes, 6 * lanes, Activation::SquaredRelu, 3, 100, 1.5, 1e-5),
+            (16, 64, Activation::SquaredRelu, 1, 27, 1.5, 1e-5),
+            (2 * lanes, 8 * lanes, Activation::Silu, 1, lanes, 1.5, 1e-5),
+            (lanes, 4 * lanes, Activation::Relu, 1, 27, 20.0, 1e-3),
         ] {
             if !level.fuses() {
                 continue;
@@ -227,7 +229,7 @@ fn a_token_at_a_time_is_the_definition() {
             let layer = Layer { channels, heads: channels / 4, hidden, activation };
             let model = decode::Model { layer, layers, outputs, positions: 18 };
             let (what, place) = (numbers(outputs * channels, 1), numbers(18 * channels, 2));
-            let scale = 1.5 / (channels as f32).sqrt();
+            let scale = strength / (channels as f32).sqrt();
             let weights: Vec<f32> =
                 numbers(layers * layer.weights_len(), 3).iter().map(|w| w * scale).collect();
             let head = numbers(outputs * channels, 4);
@@ -273,7 +275,7 @@ fn a_token_at_a_time_is_the_definition() {
                         for (r, &i) in on.iter().enumerate() {
                             let found = &logits[r * outputs..(r + 1) * outputs];
                             let wanted = &wanted[i][past * outputs..(past + 1) * outputs];
-                            assert_close(found, wanted, 1e-5, &what_it_is);
+                            assert_close(found, wanted, allowed, &what_it_is);
                         }
                     }
                 }
