@@ -107,6 +107,8 @@ struct Bench {
     start: Instant,
     corpus: Corpus,
     trainer: Trainer<f32>,
+    /// The model as it was at first: decoding is to be of the same names in each round.
+    decoder: Trainer<f32>,
     rng: Rng,
     place: usize,
 }
@@ -132,8 +134,10 @@ impl Bench {
         documents.shuffle(&mut rng);
         let corpus = Corpus::new(documents);
         let trainer = Trainer::new(config, corpus.tokenizer.vocab_size(), &mut rng).expect("a model");
-        let mut bench = Bench { start: Instant::now(), corpus, trainer, rng, place: 0 };
+        let decoder = trainer.twin();
+        let mut bench = Bench { start: Instant::now(), corpus, trainer, decoder, rng, place: 0 };
         bench.train(4, 1000);
+        bench.decoder = bench.trainer.twin();
         bench
     }
 
@@ -151,7 +155,7 @@ impl Bench {
 
     /// Seconds per token: of one sample after the other, or of several at once.
     fn decode(&mut self, at_once: usize, samples: usize) -> f64 {
-        let (engine, model) = (&mut *self.trainer.engine, &self.trainer.model);
+        let (engine, model) = (&mut *self.decoder.engine, &self.decoder.model);
         let (tokenizer, rng) = (&self.corpus.tokenizer, &mut self.rng);
         let mut sampler = Sampler::with_lanes(engine, model, at_once);
         let mut drawn = 0;

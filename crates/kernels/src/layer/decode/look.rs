@@ -77,7 +77,13 @@ unsafe fn quads<V: Vector, const NC: usize, const Q: usize, const TAKEN: bool>(
                     scores[i] = scores[i] + V::load(SEEN[seen].as_ptr());
                 }
             }
-            if TAKEN {
+            if !TAKEN {
+                // The first key's score is at hand, and most often near enough to the largest.
+                let first = scores[0].quad_lane::<0>();
+                for i in 0..Q {
+                    scores[i] = scores[i] - first;
+                }
+            } else {
                 let mut most = scores[0];
                 for i in 1..Q {
                     most = scores[i].max(most);
