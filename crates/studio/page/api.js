@@ -24,18 +24,22 @@ function sorted(value) {
   return Object.fromEntries(keys.sort().map((key) => [key, sorted(value[key])]));
 }
 
-// How many answers are waited for; the page shows it when they take their time.
+// How many answers are waited for; the page shows it when they take their time. What is answered in a moment changes nothing
+// of it: a change there is a frame of its own, which would be drawn before the answer.
 let waited = 0;
+let busy = 0;
 
 async function send(method, path, body, signal) {
   if (exported) return fromFile(method, BASE + path, body);
   waited += 1;
-  document.documentElement.toggleAttribute('data-busy', true);
+  if (waited === 1) busy = setTimeout(() => document.documentElement.toggleAttribute('data-busy', true), 350);
   try {
     return await sendOver(method, path, body, signal);
   } finally {
     waited -= 1;
-    document.documentElement.toggleAttribute('data-busy', waited > 0);
+    if (waited === 0) clearTimeout(busy);
+    if (waited === 0 && document.documentElement.hasAttribute('data-busy'))
+      document.documentElement.removeAttribute('data-busy');
   }
 }
 

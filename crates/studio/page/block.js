@@ -87,7 +87,9 @@ export function block(tensor, { onpick = pin, onpage } = {}) {
           cols,
           top,
           cell: [width, height],
-          at: (row, col) => values[(row * n + h) * cols + col],
+          values,
+          first: h * cols,
+          stride: n * cols,
           rowName: (row) =>
             ofText
               ? `at ${tokens[first + row]?.glyph ?? ''}`

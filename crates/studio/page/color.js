@@ -36,30 +36,30 @@ const STOPS = {
   },
 };
 const LEVELS = 128;
+// So many sizes between zero and the largest are told apart.
+const SIZES = 4096;
 const tables = {};
 
 const system = matchMedia('(prefers-color-scheme: dark)');
-let asked = null;
+let asked = system.matches;
+system.addEventListener('change', () => (asked = system.matches));
 
-// Is the page dark now? The browser is asked once in a while of drawing: to ask it lays out what was changed before.
+// Is the page dark now? The browser says when that changes: to ask it would lay out what was changed before.
 export function isDark() {
   const chosen = document.documentElement.dataset.theme;
-  if (chosen) return chosen === 'dark';
-  if (asked === null) {
-    asked = system.matches;
-    queueMicrotask(() => (asked = null));
-  }
-  return asked;
+  return chosen ? chosen === 'dark' : asked;
 }
 
-// Colours from -LEVELS to LEVELS as 32-bit words in the order of a canvas's bytes.
+// Colours from -SIZES to SIZES as 32-bit words in the order of a canvas's bytes.
 function table(dark) {
   const name = dark ? 'dark' : 'light';
   if (tables[name]) return tables[name];
-  const words = new Uint32Array(2 * LEVELS + 1);
-  for (let i = -LEVELS; i <= LEVELS; i++) {
-    const [r, g, b] = mix(STOPS[name][i < 0 ? 'negative' : 'positive'], Math.abs(i) / LEVELS);
-    words[i + LEVELS] = (255 << 24) | (b << 16) | (g << 8) | r;
+  const words = new Uint32Array(2 * SIZES + 1);
+  for (let i = -SIZES; i <= SIZES; i++) {
+    // Below the straight line, small numbers could not be told from zero.
+    const level = Math.round((Math.abs(i) / SIZES) ** 0.7 * LEVELS);
+    const [r, g, b] = mix(STOPS[name][i < 0 ? 'negative' : 'positive'], level / LEVELS);
+    words[i + SIZES] = (255 << 24) | (b << 16) | (g << 8) | r;
   }
   tables[name] = words;
   return words;
@@ -71,28 +71,35 @@ function mix(stops, t) {
   return stops[i].map((low, c) => Math.round(low + (stops[i + 1][c] - low) * (at - i)));
 }
 
-// A function from numbers to words; `top` is the size at which the colour is full.
-export function scale(top, dark = isDark()) {
-  const words = table(dark);
+// Writes the colours of `many` numbers of a list, from place `from` on, to place `to` of a list of words; `top` is the size
+// at which the colour is full. What is not finite is what is hidden.
+export function colors(values, from, many, top, words, to, dark = isDark()) {
+  const palette = table(dark);
   const hidden = dark ? 0xff201d1b : 0xfff0efee;
-  const factor = top > 0 ? 1 / top : 0;
-  return (x) => {
-    if (!Number.isFinite(x)) return hidden;
-    // Below the straight line, small numbers could not be told from zero.
-    const t = Math.sign(x) * Math.min(1, Math.abs(x) * factor) ** 0.7;
-    return words[Math.round(t * LEVELS) + LEVELS];
-  };
+  const factor = top > 0 ? SIZES / top : 0;
+  for (let i = 0; i < many; i++) {
+    const x = values[from + i];
+    const at = x * factor;
+    words[to + i] =
+      x - x !== 0 ? hidden : palette[at >= SIZES ? 2 * SIZES : at <= -SIZES ? 0 : Math.round(at) + SIZES];
+  }
+}
+
+function wordOf(x, top, dark) {
+  const word = [0];
+  colors([x], 0, 1, top, word, 0, dark);
+  return word[0];
 }
 
 // The same as CSS.
 export function css(x, top, dark = isDark()) {
-  const word = scale(top, dark)(x);
+  const word = wordOf(x, top, dark);
   return `rgb(${word & 255} ${(word >> 8) & 255} ${(word >> 16) & 255})`;
 }
 
 // Black or white, whichever is to be read on the colour of x.
 export function inkOn(x, top, dark = isDark()) {
-  const word = scale(top, dark)(x);
+  const word = wordOf(x, top, dark);
   const light = [word & 255, (word >> 8) & 255, (word >> 16) & 255].map((c) => {
     const part = c / 255;
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;

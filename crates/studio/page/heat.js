@@ -2,15 +2,15 @@
 // is larger than the screen only what is in sight is drawn.
 
 import { el, announce } from './dom.js';
-import { scale, largest } from './color.js';
+import { colors, largest } from './color.js';
 import { exact, short } from './format.js';
 import { showHover, hideHover } from './hover.js';
 
 // At most so many numbers on one canvas; a larger table gets a window that scrolls.
 const MANY = 1 << 18;
 
-// heat({ name, onpick }).show({ rows, cols, at, values, cell: [w, h], top, rowName, colName, mark, title })
-//   values   row after row; or `at(row, col)` gives a number
+// heat({ name, onpick }).show({ rows, cols, values, first, stride, cell: [w, h], top, rowName, colName, mark, title })
+//   values   row after row; row r begins at `first + r * stride` (0 and as many as there are columns, if not given)
 //   top      the size at which colours are full; the table's largest if not given
 //   mark     [row, col] that is outlined
 export function heat({ name, onpick, onhover }) {
@@ -22,7 +22,8 @@ export function heat({ name, onpick, onhover }) {
   let data = null;
   let cursor = [0, 0];
 
-  const valueAt = (row, col) => (data.values ? data.values[row * data.cols + col] : data.at(row, col));
+  const placeAt = (row, col) => data.first + row * data.stride + col;
+  const valueAt = (row, col) => data.values[placeAt(row, col)];
   const place = (box, [row, col]) => {
     const [w, h] = data.cell;
     Object.assign(box.style, { left: `${col * w}px`, top: `${row * h}px`, width: `${w}px`, height: `${h}px` });
@@ -48,7 +49,7 @@ export function heat({ name, onpick, onhover }) {
       r0 = Math.min(rows - 1, Math.floor(node.scrollTop / cell[1]));
       r1 = Math.min(rows, r0 + Math.ceil((box.height || 800) / cell[1]) + 1);
     }
-    paint(canvas, r0, c0, r1, c1, valueAt, scale(data.top));
+    paint(canvas, data, placeAt(r0, c0), r1 - r0, c1 - c0);
     Object.assign(canvas.style, {
       width: `${(c1 - c0) * cell[0]}px`,
       height: `${(r1 - r0) * cell[1]}px`,
@@ -98,8 +99,8 @@ export function heat({ name, onpick, onhover }) {
   return {
     node,
     show(next) {
-      data = { cell: [8, 16], ...next };
-      if (data.top === undefined) data.top = largest(data.values ?? []);
+      data = { cell: [8, 16], first: 0, stride: next.cols, ...next };
+      if (data.top === undefined) data.top = largest(data.values);
       const { rows, cols, cell } = data;
       stage.style.width = `${cols * cell[0]}px`;
       stage.style.height = `${rows * cell[1]}px`;
@@ -120,16 +121,13 @@ function clamp(i, n) {
   return Math.max(0, Math.min(n - 1, i));
 }
 
-function paint(canvas, r0, c0, r1, c1, valueAt, colorOf) {
-  const [height, width] = [r1 - r0, c1 - c0];
+function paint(canvas, { values, stride, top }, from, height, width) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   if (width === 0 || height === 0) return;
   const context = canvas.getContext('2d');
   const image = context.createImageData(width, height);
   const words = new Uint32Array(image.data.buffer);
-  for (let r = 0, i = 0; r < height; r++) {
-    for (let c = 0; c < width; c++, i++) words[i] = colorOf(valueAt(r0 + r, c0 + c));
-  }
+  for (let r = 0; r < height; r++) colors(values, from + r * stride, width, top, words, r * width);
   context.putImageData(image, 0, 0);
 }

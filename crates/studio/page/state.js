@@ -43,6 +43,7 @@ export function go(changes, { remember = false } = {}) {
 // A browser lets a page write its address only so often (some a hundred times in half a minute): a slider that is drawn
 // would soon write it in vain.
 const REST = 320;
+const SOON = 80;
 let due = false;
 const settle = () => {
   if (due) history.replaceState(null, '', addressOf({}));
@@ -50,9 +51,9 @@ const settle = () => {
 };
 const later = atMost(settle);
 function write() {
+  // Once this change is made and drawn: to write it takes as long as to draw a table.
+  if (!due) setTimeout(() => later(REST), SOON);
   due = true;
-  // Once this change is made.
-  queueMicrotask(() => later(REST));
 }
 addEventListener('pagehide', settle);
 

@@ -36,8 +36,9 @@ pub struct Plan {
     pub go: bool,
 }
 
-/// Who asks for more asks for memory that no machine has, and would end the trainings of all others.
-const MOST_PARAMETERS: usize = 1 << 31;
+/// A run in the studio takes some fifty bytes for each parameter: what trains, what is kept of it, what a view computes
+/// exactly. Who asks for more would end the trainings of all others.
+const MOST_PARAMETERS: usize = 1 << 28;
 
 /// Begins a run.
 ///
@@ -82,7 +83,9 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
         })?;
     let parameters = Layout::new(&settings.config, corpus.tokenizer.vocab_size()).len();
     if parameters > MOST_PARAMETERS {
-        let found = format!("expected a model of at most {MOST_PARAMETERS} parameters, found {parameters}");
+        let found = format!(
+            "expected a model of at most {MOST_PARAMETERS} parameters, found {parameters}; `microgpt train` trains larger ones"
+        );
         return Err(Fault::wrong(found));
     }
     let mut pupil = Pupil::<R>::new(settings.config.clone(), corpus.clone(), rng)?;

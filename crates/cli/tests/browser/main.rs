@@ -36,6 +36,7 @@ fn the_page_shows_what_the_library_computes() {
     tour::address_and_keys(&page);
     tour::redraws(&page);
     other::models(&page);
+    other::presets(&page, &studio);
     tour::light_dark_and_narrow(&page);
     access::nothing_moves(&page);
     other::a_foreign_page(&page);

@@ -1,14 +1,45 @@
 //! What the library says, without a server: the default run, trained here to some step, and a text computed with it.
 
 use microgpt::batch::Batch;
+use microgpt::checkpoint::Checkpoint;
 use microgpt::corpus::Corpus;
+use microgpt::documents::DataMode;
+use microgpt::engine::scalar::Scalar;
 use microgpt::measures::{Measures, Meter};
+use microgpt::real::{EngineKind, Real};
 use microgpt::rng::Rng;
+use microgpt::tensor::{Engine, Learner};
 use microgpt::train::Trainer;
 use microgpt::{Config, inspect};
+use microgpt_runs::Run;
+use std::path::Path;
 
 /// The names that are built in.
 const NAMES: &str = include_str!("../../../../data/names.txt");
+
+/// What the library reads in a text with the weights that a run has saved: the loss, and the last scores.
+pub(crate) fn of_saved(folder: &Path, text: &str) -> (f64, Vec<f64>, [usize; 2]) {
+    let run = Run::at_any(folder.to_path_buf());
+    match run.read_settings().unwrap().config.engine {
+        EngineKind::Scalar => of_checkpoint(&run.load::<f64>().unwrap().checkpoint, text),
+        EngineKind::Fast => of_checkpoint(&run.load::<f32>().unwrap().checkpoint, text),
+    }
+}
+
+fn of_checkpoint<R: Real + Into<f64>>(saved: &Checkpoint<R>, text: &str) -> (f64, Vec<f64>, [usize; 2]) {
+    let stream = saved.config.data_mode == DataMode::Stream;
+    let end = if stream { saved.tokenizer.stream_start() } else { saved.tokenizer.bos() };
+    let begins = (!stream).then_some(end);
+    let mut tokens: Vec<u32> = begins.into_iter().chain(saved.tokenizer.encode(text).unwrap()).collect();
+    tokens.push(end);
+    let mut batch = Batch::default();
+    batch.push_document(&tokens, saved.config.block_size);
+    let mut engine = Scalar::new(saved.params.iter().map(|&x| x.into()).collect());
+    engine.begin(&batch);
+    let [loss, _] = saved.model().unwrap().loss(&engine, &batch).map(|tensor| tensor.id());
+    let logits = inspect::find(&engine, "logits").unwrap();
+    (engine.number(loss, 0, 0), engine.values(logits.id).to_vec(), [logits.shape.rows, logits.shape.cols])
+}
 
 /// The default run.
 pub(crate) struct Oracle {

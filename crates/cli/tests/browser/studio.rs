@@ -50,6 +50,11 @@ impl Studio {
         self.folder.path().join(file)
     }
 
+    /// Where it keeps a run.
+    pub(crate) fn run_folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join("runs").join(name)
+    }
+
     /// Ends it at once, as a power cut would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut program) = self.program.take() {
