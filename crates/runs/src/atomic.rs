@@ -1,6 +1,7 @@
 //! Files that are there whole or not at all: written under a temporary name, brought to the disk, then renamed.
 
 use microgpt::Error;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -21,9 +22,11 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// What a parser says, in one line: it may quote a line break from the file.
-pub(crate) fn in_one_line(error: &serde_json::Error) -> String {
-    error.to_string().replace('\n', "\\n")
+/// What a parser says or a file's names are, in one line: a damaged file may hold a line break, or what a
+/// terminal would act on.
+pub(crate) fn in_one_line(text: impl Display) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+    text.to_string().chars().map(shown).collect()
 }
 
 /// An error of writing, with the path in front.
@@ -129,6 +132,11 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_a_file_holds_is_shown_in_one_line() {
+        assert_eq!(in_one_line("wq\n\u{1b}[2J \"ä\" \\"), "wq\\n\\u{1b}[2J \"ä\" \\");
     }
 
     #[test]

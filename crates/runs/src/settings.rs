@@ -3,6 +3,7 @@
 //! Each side gives assignments, `name = value` with the place where it was said; [`Settings::resolve`] applies them in
 //! that order. Files are flat TOML, with the names of [`Config::knobs`], `preset` and `data`.
 
+use crate::atomic::in_one_line;
 use crate::data::{Data, Source};
 use crate::presets::{PRESETS, Preset};
 use microgpt::task::Task;
@@ -162,7 +163,9 @@ pub fn read_toml(text: &str, file: &str) -> Result<Vec<Assignment>, Error> {
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
-    let place = |name: &toml::Spanned<_>| format!("{file}:{}: {}", line(name.span().start), name.get_ref());
+    let place = |name: &toml::Spanned<_>| {
+        format!("{file}:{}: {}", line(name.span().start), in_one_line(name.get_ref()))
+    };
     entries
         .into_iter()
         .map(|(name, value)| assignment(place(name), name.get_ref(), value.get_ref()))

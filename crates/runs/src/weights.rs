@@ -1,6 +1,7 @@
 //! Flat slices <-> safetensors: one tensor per matrix of the layout, in the precision of the run, so that what is
 //! loaded is what was saved, to the last bit.
 
+use crate::atomic::in_one_line;
 use microgpt::layout::{Layout, Matrix};
 use microgpt::{Error, real::Real};
 use safetensors::tensor::{Dtype, SafeTensors, View};
@@ -76,7 +77,11 @@ impl<R: Stored> View for Tensor<'_, R> {
 /// What is no safetensors file, or not of this layout and precision: which tensor was expected, which found.
 pub fn decode<R: Stored>(bytes: &[u8], layout: &Layout, prefixes: &[&str]) -> Result<Vec<Vec<R>>, Error> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        Error::checkpoint(format!("expected a whole safetensors file, found {} bytes: {error}", bytes.len()))
+        Error::checkpoint(format!(
+            "expected a whole safetensors file, found {} bytes: {}",
+            bytes.len(),
+            in_one_line(error)
+        ))
     })?;
     // First of all: a layout that a damaged file of settings describes may be larger than any memory.
     let (expected, found) = (prefixes.len() * layout.len(), bytes.len() / size_of::<R>());
@@ -94,7 +99,7 @@ pub fn decode<R: Stored>(bytes: &[u8], layout: &Layout, prefixes: &[&str]) -> Re
                 names.sort_unstable();
                 Error::checkpoint(format!(
                     "expected {wanted}, found no such tensor among {}",
-                    some_of(&names)
+                    in_one_line(some_of(&names))
                 ))
             })?;
             if (tensor.dtype(), tensor.shape()) != (R::DTYPE, &shape(matrix)) {

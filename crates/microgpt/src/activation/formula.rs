@@ -204,6 +204,10 @@ mod tests {
             error("sigmid(x)"),
             "expected a function, found `sigmid` (did you mean sigmoid?)\n  sigmid(x)\n  ^"
         );
+        assert_eq!(
+            error("x\n\u{1b}[2J"),
+            "expected an operator or the end, found `\\u{1b}`\n  x  [2J\n    ^"
+        );
         assert_eq!(error("x y"), "expected an operator or the end, found `y`\n  x y\n    ^");
         assert_eq!(
             error("max(x)"),

@@ -90,7 +90,7 @@ impl<'a> Parser<'a> {
     fn expected(&mut self, what: &str) -> Error {
         let found = match (self.word(), self.next()) {
             (_, None) => "the end".to_string(),
-            ("", Some(c)) => format!("`{c}`"),
+            ("", Some(c)) => format!("`{}`", c.escape_debug()),
             (word, _) => format!("`{word}`"),
         };
         self.error(&format!("expected {what}, found {found}"))
@@ -98,7 +98,9 @@ impl<'a> Parser<'a> {
 
     fn error(&self, what: &str) -> Error {
         let before = self.text[..self.place].chars().count();
-        Error::config(format!("{what}\n  {}\n  {}^", self.text, " ".repeat(before)))
+        // A line break in the formula would tear the mark from its place.
+        let text: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Error::config(format!("{what}\n  {text}\n  {}^", " ".repeat(before)))
     }
 
     fn sum(&mut self) -> Result<u8, Error> {
