@@ -98,7 +98,8 @@ pub(crate) unsafe fn product_onto(
         }
         return room.give_back();
     }
-    let kb = k.div_ceil(k.div_ceil(KC).max(1)).max(1);
+    // Whole cache lines of A and of B by columns.
+    let kb = k.div_ceil(k.div_ceil(KC).max(1)).next_multiple_of(GROUP).max(1);
     let mb = if k > 4 * KC { (C_BLOCK / n.max(1)).clamp(128, MC) & !(GROUP - 1) } else { MC };
     for r0 in (0..m).step_by(mb) {
         let mc = mb.min(m - r0);
