@@ -264,45 +264,59 @@ fn weigh_body<V: Vector>(
     log_stride: usize,
 ) {
     let (factor, lanes, none) = (V::splat(scale), V::iota(), V::splat(f32::NEG_INFINITY));
-    for p in 0..queries {
-        let row = &mut scores[p * stride..][..stride];
-        let visible = past + p + 1;
-        let (row, hidden) = row.split_at_mut(visible.next_multiple_of(V::LANES));
-        // So do those before the first; whole registers of them are not looked at again.
-        let first = visible.saturating_sub(window);
-        let (gone, row) = row.split_at_mut(first / V::LANES * V::LANES);
-        if first > 0 {
-            gone.fill(0.0);
-            let before = V::splat((first - gone.len()) as f32);
-            V::if_gt(before, lanes, none, V::read(row)).write(row);
+    // What is done once a row, of its sum, is done for as many rows at once as there are lanes.
+    for start in (0..queries).step_by(V::LANES) {
+        let rows = start..queries.min(start + V::LANES);
+        let (mut sums, mut shifts) = ([V::zero(); 16], [0.0; 16]);
+        for p in rows.clone() {
+            let row = &mut scores[p * stride..][..stride];
+            let visible = past + p + 1;
+            let (row, hidden) = row.split_at_mut(visible.next_multiple_of(V::LANES));
+            // So do those before the first; whole registers of them are not looked at again.
+            let first = visible.saturating_sub(window);
+            let (gone, row) = row.split_at_mut(first / V::LANES * V::LANES);
+            if first > 0 {
+                gone.fill(0.0);
+                let before = V::splat((first - gone.len()) as f32);
+                V::if_gt(before, lanes, none, V::read(row)).write(row);
+            }
+            let visible = visible - gone.len();
+            let end = row.len() - V::LANES;
+            // Lanes behind the last key that is seen count for nothing.
+            let tail = &mut row[end..];
+            let seen = V::splat((visible - end) as f32);
+            V::if_gt(seen, lanes, V::read(tail), none).write(tail);
+            let mut most = none;
+            for x in row.chunks_exact(V::LANES) {
+                most = most.max(V::read(x));
+            }
+            let shift = -most.max_lane() * scale;
+            let mut sum = V::zero();
+            for x in row.chunks_exact_mut(V::LANES) {
+                let power = math::weight(factor.fma(V::read(x), V::splat(shift)));
+                sum = sum + power;
+                power.write(x);
+            }
+            (sums[p - start], shifts[p - start]) = (sum, shift);
+            let behind = (past + queries).saturating_sub(gone.len() + row.len()).next_multiple_of(V::LANES);
+            for x in hidden[..behind].chunks_exact_mut(V::LANES) {
+                V::zero().write(x);
+            }
         }
-        let visible = visible - gone.len();
-        let end = row.len() - V::LANES;
-        // Lanes behind the last key that is seen count for nothing.
-        let tail = &mut row[end..];
-        let seen = V::splat((visible - end) as f32);
-        V::if_gt(seen, lanes, V::read(tail), none).write(tail);
-        let mut most = none;
-        for x in row.chunks_exact(V::LANES) {
-            most = most.max(V::read(x));
+        let sums = V::sums(sums);
+        let mut shares = [0.0; 16];
+        (V::splat(1.0) / sums).write(&mut shares);
+        (math::ln(sums) - V::read(&shifts)).write(&mut shifts);
+        for p in rows {
+            let visible = past + p + 1;
+            let range =
+                visible.saturating_sub(window) / V::LANES * V::LANES..visible.next_multiple_of(V::LANES);
+            let share = V::splat(shares[p - start]);
+            for x in scores[p * stride..][range].chunks_exact_mut(V::LANES) {
+                (V::read(x) * share).write(x);
+            }
+            logs[p * log_stride] = shifts[p - start];
         }
-        let shift = V::splat(-most.max_lane() * scale);
-        let mut sum = V::zero();
-        for x in row.chunks_exact_mut(V::LANES) {
-            let power = math::weight(factor.fma(V::read(x), shift));
-            sum = sum + power;
-            power.write(x);
-        }
-        let sum = sum.total();
-        let share = V::splat(1.0) / sum;
-        for x in row.chunks_exact_mut(V::LANES) {
-            (V::read(x) * share).write(x);
-        }
-        let behind = (past + queries).saturating_sub(gone.len() + row.len()).next_multiple_of(V::LANES);
-        for x in hidden[..behind].chunks_exact_mut(V::LANES) {
-            V::zero().write(x);
-        }
-        logs[p * log_stride] = (math::ln(sum) - shift).first();
     }
 }
 

@@ -341,10 +341,6 @@ unsafe fn turn<V: Vector>(b: View, k: usize, n: usize, to: *mut f32, stride: usi
     unsafe {
         let mut p = 0;
         while b.rs == 1 && n >= V::LANES && p + V::LANES <= k {
-            if n >= 2 * V::LANES {
-                // The next register of columns comes from afar meanwhile.
-                (V::LANES..2 * V::LANES).for_each(|j| V::prefetch(b.at.wrapping_add(j * b.cs + p)));
-            }
             V::transpose(b.at.add(p), b.cs, to.add(p * stride), stride);
             p += V::LANES;
         }
