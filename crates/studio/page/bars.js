@@ -33,6 +33,8 @@ export function bars({ onpick, label }) {
     show(entries, top = null) {
       const full = top ?? Math.max(1e-9, ...entries.map((entry) => Math.max(entry.p, entry.before ?? 0)));
       while (node.children.length > entries.length) node.lastChild.remove();
+      // Pieces of words want more room than letters.
+      node.classList.toggle('words', entries.some((entry) => entry.sign.length > 3));
       entries.forEach((entry, i) => {
         const parts = row(i);
         parts.entry = entry;

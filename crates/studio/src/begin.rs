@@ -5,6 +5,7 @@ use crate::form::Start;
 use crate::history::{BUDGET, History};
 use crate::message::Fault;
 use crate::pupil::{Pupil, Training};
+use crate::room;
 use crate::session::{Again, Desk, Pace, Session, State, Status};
 use crate::shelf::{Mark, Shelf};
 use crate::view::Looks;
@@ -35,10 +36,6 @@ pub struct Plan {
     /// Is it trained at once?
     pub go: bool,
 }
-
-/// A run in the studio takes some fifty bytes for each parameter: what trains, what is kept of it, what a view computes
-/// exactly. Who asks for more would end the trainings of all others.
-const MOST_PARAMETERS: usize = 1 << 28;
 
 /// Begins a run.
 ///
@@ -82,12 +79,7 @@ fn begin_as<R: Precision + Kept + Stored>(plan: Plan) -> Result<Session, Fault> 
             None => error,
         })?;
     let parameters = Layout::new(&settings.config, corpus.tokenizer.vocab_size()).len();
-    if parameters > MOST_PARAMETERS {
-        let found = format!(
-            "expected a model of at most {MOST_PARAMETERS} parameters, found {parameters}; `microgpt train` trains larger ones"
-        );
-        return Err(Fault::wrong(found));
-    }
+    room::check(parameters, size_of::<R>())?;
     let mut pupil = Pupil::<R>::new(settings.config.clone(), corpus.clone(), rng)?;
     let mut folder = None;
     if let Some(run) = run {
@@ -122,6 +114,9 @@ pub fn open(shelf: &Shelf, id: &str) -> Result<Session, Fault> {
 }
 
 fn open_as<R: Precision + Kept + Stored>(run: Run, id: &str, mark: &Mark) -> Result<Session, Fault> {
+    // Before anything is read: of the run's own settings and tokens.
+    let parameters = Layout::new(&run.read_settings()?.config, run.read_tokenizer()?.vocab_size()).len();
+    room::check(parameters, size_of::<R>())?;
     let saved = run.load::<R>()?;
     let (settings, step) = (saved.settings, saved.checkpoint.step);
     let tokenizer = saved.checkpoint.tokenizer.clone();

@@ -6,7 +6,6 @@ use crate::session::{Session, lock};
 use crate::view::{Look, Subject, View};
 use microgpt::Config;
 use microgpt::documents::DataMode;
-use microgpt::engine::scalar::Scalar;
 use microgpt::filter::{Filter, likeliest};
 use microgpt::rng::Rng;
 use microgpt::sample::{Sampler, softmax};
@@ -131,7 +130,7 @@ pub fn write(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
     if config.data_mode == DataMode::Stream && tokens.is_empty() {
         tokens.push(tokenizer.stream_start());
     }
-    let mut engine = Scalar::new(session.weights(view.step)?.to_f64());
+    let mut engine = session.engine(view.step)?;
     let mut sampler = Sampler::new(&mut engine, &session.model);
     let mut rng = Rng::new(seed);
     let mut samples = Vec::new();
@@ -144,6 +143,7 @@ pub fn write(session: &Session, mut fields: Fields) -> Result<Json, Fault> {
         })?;
         samples.push(sample(session, &tokens, &text, &drawn));
     }
+    session.give_back(engine);
     Ok(json!({"samples": samples}))
 }
 
@@ -178,6 +178,7 @@ fn written_edited(
             let logits = look.find("logits").ok_or_else(|| Fault::conflict("the model has no logits"))?;
             let mut probs = Vec::new();
             look.engine.read_row(logits.id, row, &mut probs);
+            session.give_back(look.engine);
             softmax(&mut probs, config.temperature);
             if stream {
                 probs[bos as usize] = 0.0;

@@ -39,6 +39,7 @@ pub mod page;
 pub mod export;
 pub mod openapi;
 pub mod studio;
+pub mod room;
 pub mod routes;
 pub mod serve;
 

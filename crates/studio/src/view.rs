@@ -14,7 +14,7 @@ use microgpt::model::Model;
 use microgpt::op::{Id, Op};
 use microgpt::rng::mix;
 use microgpt::tensor::{Engine, Learner, Node, Tensor};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where one looks.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,24 +128,22 @@ impl Look {
     /// # Errors
     /// A step that cannot be had, a text with unknown characters, an edit of what is not there.
     pub fn compute(session: &Session, view: &View) -> Result<Look, Fault> {
-        let weights = session.weights(view.step)?;
-        let mut params = weights.to_f64();
         let input = Input::of(session, view)?;
         let base = match view.edits.is_empty() {
             true => None,
             false => Some(session.look(&view.unedited())?),
         };
+        let mut engine = session.engine(view.step)?;
         let holds = match &base {
-            Some(base) => edit::apply(session, view, &mut params, base)?,
+            Some(base) => edit::apply(session, view, engine.slices().0, base)?,
             None => Vec::new(),
         };
-        let mut look = Look::run(&session.model, params, input.batch, input.chance, holds);
+        let mut look = Look::run(&session.model, engine, input.batch, input.chance, holds);
         (look.text, look.cut, look.parts) = (input.text, input.cut, input.parts);
         Ok(look)
     }
 
-    fn run(model: &Model, params: Vec<f64>, batch: Batch, chance: Option<u64>, holds: Vec<Hold>) -> Look {
-        let mut engine = Scalar::new(params);
+    fn run(model: &Model, mut engine: Scalar, batch: Batch, chance: Option<u64>, holds: Vec<Hold>) -> Look {
         engine.hold(holds);
         engine.begin(&batch);
         if let Some(chance) = chance {
@@ -312,6 +310,11 @@ pub fn texts(session: &Session, batch: &Batch) -> Vec<String> {
 #[derive(Default)]
 pub struct Looks {
     kept: Mutex<Vec<(View, Arc<Mutex<Look>>)>>,
+    /// Whose turn it is to compute one: who asks for the same finds it when theirs comes. One with edits looks at
+    /// others without, in its own turn.
+    turns: [Mutex<()>; 2],
+    /// An engine that is no longer looked at. To find new memory takes the system longer than a large model its pass.
+    spare: Mutex<Option<Scalar>>,
 }
 
 /// So many numbers are kept, or two looks.
@@ -326,16 +329,52 @@ impl Session {
         if let Some(look) = self.kept_look(view) {
             return Ok(look);
         }
-        let look = Look::compute(self, view)?;
-        let size = |look: &Look| look.size() + 2 * self.layout().len();
-        let new = size(&look);
-        let look = Arc::new(Mutex::new(look));
-        let mut kept = lock(&self.looks.kept);
+        let _turn = lock(&self.looks.turns[usize::from(view.edits.is_empty())]);
+        if let Some(look) = self.kept_look(view) {
+            return Ok(look);
+        }
         // One with edits is looked at beside the one without.
-        let most = (MOST_NUMBERS / new.max(1)).clamp(2, 32);
-        kept.insert(0, (view.clone(), look.clone()));
-        kept.truncate(most);
+        let most = |numbers: usize| (MOST_NUMBERS / numbers.max(1)).clamp(2, 32);
+        let numbers = 2 * self.layout().len();
+        self.keep_looks(most(numbers) - 1);
+        let look = Look::compute(self, view)?;
+        let most = most(numbers + look.size());
+        let look = Arc::new(Mutex::new(look));
+        lock(&self.looks.kept).insert(0, (view.clone(), look.clone()));
+        self.keep_looks(most);
         Ok(look)
+    }
+
+    /// Forgets what was looked at before the `most` last.
+    fn keep_looks(&self, most: usize) {
+        let mut kept = lock(&self.looks.kept);
+        while kept.len() > most {
+            let look = kept.pop().and_then(|(_, look)| Arc::into_inner(look));
+            if let Some(look) = look {
+                self.give_back(look.into_inner().unwrap_or_else(PoisonError::into_inner).engine);
+            }
+        }
+    }
+
+    /// An engine with the weights of a step.
+    ///
+    /// # Errors
+    /// A step that cannot be had.
+    pub fn engine(&self, step: usize) -> Result<Scalar, Fault> {
+        let weights = self.weights(step)?;
+        let spare = lock(&self.looks.spare).take();
+        Ok(match spare {
+            Some(mut engine) => {
+                engine.renew(|params| weights.write_to(params));
+                engine
+            }
+            None => Scalar::new(weights.to_f64()),
+        })
+    }
+
+    /// Takes back an engine that is no longer needed.
+    pub fn give_back(&self, engine: Scalar) {
+        *lock(&self.looks.spare) = Some(engine);
     }
 
     fn kept_look(&self, view: &View) -> Option<Arc<Mutex<Look>>> {

@@ -75,6 +75,14 @@ impl Weights {
         }
     }
 
+    /// The same, into memory that is there.
+    pub fn write_to(&self, to: &mut [f64]) {
+        match self {
+            Weights::F32(slice) => to.iter_mut().zip(&slice[..]).for_each(|(to, &x)| *to = x.into()),
+            Weights::F64(slice) => to.copy_from_slice(slice),
+        }
+    }
+
     /// The first place where two differ, by their bits.
     pub fn parted(&self, other: &Weights) -> Option<usize> {
         let places = 0..self.len().min(other.len());

@@ -21,6 +21,7 @@ impl Tape {
         let loss = self.get(id);
         assert_eq!(loss.shape.len(), 1, "backward: expected one number, found {}", loss.shape);
         // The parameters keep what they have; all that comes after them starts from 0.
+        self.graded = true;
         self.grads.truncate(self.num_params);
         self.grads.resize(self.values.len(), 0.0);
         self.grads[loss.start] = 1.0;

@@ -48,6 +48,8 @@ pub struct Scalar {
 struct Tape {
     values: Vec<f64>,
     grads: Vec<f64>,
+    /// Might gradients of parameters be other than 0? (Zeros that nobody has written cost no memory.)
+    graded: bool,
     /// The gradients of the parameters for earlier parts of the batch.
     aside: Vec<Vec<f64>>,
     tensors: Vec<Stored>,
@@ -110,6 +112,14 @@ impl Scalar {
         let num_params = params.len();
         let grads = vec![0.0; num_params];
         Scalar { tape: RefCell::new(Tape { values: params, grads, num_params, ..Tape::default() }) }
+    }
+
+    /// As if it were new, with the parameters that `write` puts into its memory.
+    pub fn renew(&mut self, write: impl FnOnce(&mut [f64])) {
+        let Tape { mut values, grads, graded, num_params, .. } = self.tape.take();
+        values.truncate(num_params);
+        write(&mut values);
+        *self.tape.get_mut() = Tape { values, grads, graded, num_params, ..Tape::default() };
     }
 
     /// Makes a mistake from now on. For tests of the proof, and for people who want to see what it catches.
@@ -204,7 +214,9 @@ impl Learner<f64> for Scalar {
         let tape = self.tape.get_mut();
         tape.forget();
         tape.grads.truncate(tape.num_params);
-        tape.grads.fill(0.0);
+        if std::mem::take(&mut tape.graded) {
+            tape.grads.fill(0.0);
+        }
         tape.batch.clone_from(batch);
         tape.chance = None;
         tape.clock.skip();
@@ -224,11 +236,13 @@ impl Learner<f64> for Scalar {
 
     fn slices(&mut self) -> (&mut [f64], &mut [f64]) {
         let tape = self.tape.get_mut();
+        tape.graded = true;
         (&mut tape.values[..tape.num_params], &mut tape.grads[..tape.num_params])
     }
 
     fn slices_and_aside(&mut self, aside: usize) -> (&mut [f64], &mut [f64], Aside<'_, f64>) {
-        let Tape { values, grads, aside: earlier, num_params: n, .. } = self.tape.get_mut();
+        let Tape { values, grads, graded, aside: earlier, num_params: n, .. } = self.tape.get_mut();
+        *graded = true;
         (&mut values[..*n], &mut grads[..*n], from_fn(|i| if i < aside { &earlier[i] } else { &[][..] }))
     }
 
