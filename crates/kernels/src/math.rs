@@ -44,16 +44,27 @@ pub(crate) fn weight<V: Vector>(x: V) -> V {
 #[inline(always)]
 pub(crate) fn power2<V: Vector>(x: V) -> V {
     let least = V::splat(-100.0);
-    let inside = least.max(V::splat(130.0).min(x));
-    let n = inside.round();
-    let r = inside - n;
+    V::if_gt(least, x, V::zero(), power2_near(least.max(V::splat(130.0).min(x))))
+}
+
+/// [`power2`] without its care, where the instructions allow: it may be NaN for infinite numbers, and more than 0 below
+/// -100.
+#[inline(always)]
+pub(crate) fn power2_finite<V: Vector>(x: V) -> V {
+    if V::SCALES_ALL { power2_near(x) } else { power2(x) }
+}
+
+/// 2^x of what [`Vector::scale`] serves for.
+#[inline(always)]
+fn power2_near<V: Vector>(x: V) -> V {
+    let n = x.round();
+    let r = x - n;
     // The polynomial of `reduced`, in r ln 2.
     let q = r.fma(V::splat(0.000_154_449_66), V::splat(0.001_338_139_9));
     let q = r.fma(q, V::splat(0.009_618_103_1));
     let q = r.fma(q, V::splat(0.055_503_81));
     let q = r.fma(q, V::splat(0.240_226_5));
-    let power = (r * r).fma(q, r.fma(V::splat(LN_2), V::splat(1.0)));
-    V::if_gt(least, x, V::zero(), power.scale(n))
+    (r * r).fma(q, r.fma(V::splat(LN_2), V::splat(1.0))).scale(n)
 }
 
 /// ln x, within 3 ulp. -inf for 0, NaN for negatives and NaN.

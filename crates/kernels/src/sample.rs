@@ -53,6 +53,9 @@ simd! {
 /// The most columns that [`draw_turned`] serves.
 pub const MOST_TURNED: usize = 64;
 
+/// From here on the next number is one more, and its bits are, too.
+const COUNT: f32 = 8_388_608.0;
+
 /// [`draw`] from each of a register of rows after another, all [turned around](crate::layer::decode::turned).
 ///
 /// Shapes: logits `[_, columns, lanes]`; us and places of as many rows.
@@ -88,22 +91,22 @@ fn turned_body<V: Vector>(
     for (z, (us, places)) in logits.chunks_exact(columns * V::LANES).zip(groups) {
         let (mut total, unit) = (V::zero(), V::splat(scale * LOG2_E));
         for (z, sum) in z.chunks_exact(V::LANES).zip(&mut sums) {
-            total = total + math::power2(V::read(z) * unit);
+            total = total + math::power2_finite(V::read(z) * unit);
             *sum = total;
         }
         let (mut shares, mut found) = ([0.0; 16], [0.0; 16]);
         shares.iter_mut().zip(us).for_each(|(share, &u)| *share = u as f32);
         // The sums rise: as many as are not above it stand before the place.
-        let (wanted, mut before) = (V::read(&shares) * total, V::zero());
+        let (wanted, mut before) = (V::read(&shares) * total, V::splat(COUNT));
         for &sum in &sums[..columns] {
             before = before + V::if_gt(sum, wanted, V::zero(), V::splat(1.0));
         }
         before.write(&mut found);
         for (place, found) in places.iter_mut().zip(found) {
-            *place = found as u32;
+            *place = f32::to_bits(found) - COUNT.to_bits();
         }
         let good = V::gt_bits(total, V::splat(1e-25)) & V::gt_bits(V::splat(f32::INFINITY), total);
-        let good = good & V::gt_bits(V::splat(columns as f32), before);
+        let good = good & V::gt_bits(V::splat(COUNT + columns as f32), before);
         if good.count_ones() as usize != V::LANES {
             for r in (0..V::LANES).filter(|r| good >> r & 1 == 0) {
                 let mut row = [0.0; MOST_TURNED];

@@ -77,6 +77,20 @@ impl Batch {
         self.loss_rows += len;
     }
 
+    /// Adds the next token of each of several documents: it, how many came before, and where they are remembered.
+    pub(crate) fn push_each(&mut self, each: impl Iterator<Item = (u32, usize, usize)> + Clone) {
+        let (rows, segments) = (self.rows(), self.segments.len());
+        self.tokens.extend(each.clone().map(|(token, ..)| token));
+        self.positions.extend(each.clone().map(|(_, past, _)| past as u32));
+        self.segments.extend(each.enumerate().map(|(i, (_, past, memory))| Segment {
+            start: rows + i,
+            len: 1,
+            past,
+            memory,
+            number: segments + i,
+        }));
+    }
+
     /// Adds tokens after `past` others, whose keys and values are remembered from row `memory` on.
     #[inline]
     pub fn push_segment(&mut self, tokens: &[u32], past: usize, memory: usize) {

@@ -16,8 +16,9 @@ pub struct Sampler {
     tokens: Vec<u32>,
     /// Samples in the making, when there are several at once.
     lanes: Vec<Lane>,
-    order: Vec<usize>,
-    complete: Vec<usize>,
+    complete: Vec<Lane>,
+    /// What was drawn for each, behind room for the prompt, from the place on where its keys and values are remembered.
+    written: Vec<u32>,
     draws: Draws,
 }
 
@@ -41,15 +42,16 @@ impl Draws {
 }
 
 /// A sample in the making.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Lane {
     /// Which sample.
     sample: usize,
     /// Where its keys and values are remembered.
     memory: usize,
-    tokens: Vec<u32>,
-    /// How many of them have been seen.
-    past: usize,
+    /// How many tokens it has behind BOS, which are those that have been seen once one is drawn.
+    len: usize,
+    /// The last, or BOS.
+    token: u32,
 }
 
 impl Sampler {
@@ -62,9 +64,9 @@ impl Sampler {
     pub fn with_lanes<R: Real>(engine: &mut dyn Learner<R>, model: &Model, lanes: usize) -> Sampler {
         let rows = model.block_size();
         engine.reserve_memory(model.memory_slots(), lanes * rows, model.memory_cols());
-        let order = Vec::with_capacity(lanes);
-        let lane = |i| Lane { memory: i * rows, tokens: Vec::with_capacity(rows + 2), ..Lane::default() };
-        Sampler { lanes: (0..lanes).map(lane).collect(), order, ..Sampler::default() }
+        let lane = |i| Lane { memory: i * rows, ..Lane::default() };
+        let (written, complete) = (vec![0; lanes * rows], vec![Lane::default(); lanes]);
+        Sampler { lanes: (0..lanes).map(lane).collect(), complete, written, ..Sampler::default() }
     }
 
     /// One document that begins with `prompt`: the tokens after it, up to the one that ends it, or until the context
@@ -123,25 +125,32 @@ impl Sampler {
         mut done: impl FnMut(usize, &[u32]),
     ) -> Result<(), Error> {
         check(prompt, model)?;
+        self.tokens.clear();
+        self.tokens.push(tokenizer.bos());
+        self.tokens.extend_from_slice(prompt);
         let begin = |lane: &mut Lane, sample: usize| {
-            (lane.sample, lane.past) = (sample, 0);
-            lane.tokens.clear();
-            lane.tokens.push(tokenizer.bos());
-            lane.tokens.extend_from_slice(prompt);
+            *lane = Lane { sample, len: prompt.len(), token: tokenizer.bos(), ..*lane };
         };
-        // `order` begins with the lanes that are in use, in the order of their samples.
-        let (mut lanes, mut order) = (std::mem::take(&mut self.lanes), std::mem::take(&mut self.order));
+        // They begin with the lanes that are in use, in the order of their samples.
+        let mut lanes = std::mem::take(&mut self.lanes);
         let mut active = lanes.len().min(count);
         let mut next = active;
-        order.clear();
-        order.extend(0..lanes.len());
         lanes[..active].iter_mut().enumerate().for_each(|(i, lane)| begin(lane, i));
         let mut result = Ok(());
         while active > 0 {
             self.batch.clear();
             self.batch.decoding = true;
-            for lane in order[..active].iter().map(|&i| &lanes[i]) {
-                self.batch.push_segment(&lane.tokens[lane.past..], lane.past, lane.memory);
+            let going = &lanes[..active];
+            if prompt.is_empty() {
+                self.batch.push_each(going.iter().map(|lane| (lane.token, lane.len, lane.memory)));
+            } else {
+                for lane in going {
+                    if lane.len == prompt.len() {
+                        self.batch.push_segment(&self.tokens, 0, lane.memory);
+                    } else {
+                        self.batch.push_segment(&[lane.token], lane.len, lane.memory);
+                    }
+                }
             }
             self.draws.begin(self.batch.segments.iter().map(|s| s.start + s.len - 1), rng);
             engine.begin(&self.batch);
@@ -152,22 +161,21 @@ impl Sampler {
             }
             // Those that go on stay in order. Chance decides which: a jump would be guessed wrongly.
             let (mut on, mut complete) = (0, 0);
-            self.complete.resize(lanes.len(), 0);
             for (j, &token) in self.draws.tokens.iter().enumerate() {
-                let i = order[j];
-                let lane = &mut lanes[i];
-                lane.past = lane.tokens.len();
-                lane.tokens.push(token);
-                let goes_on = (token != tokenizer.bos()) & (lane.past < model.block_size());
-                (order[on], self.complete[complete]) = (i, i);
+                let Lane { sample, memory, len, .. } = lanes[j];
+                self.written[memory + len] = token;
+                let lane = Lane { sample, memory, len: len + 1, token };
+                let goes_on = (token != tokenizer.bos()) & (lane.len < model.block_size());
+                (lanes[on], self.complete[complete]) = (lane, lane);
                 on += usize::from(goes_on);
                 complete += usize::from(!goes_on);
             }
             // The others go behind them: with the next sample, or out of use.
-            for &i in &self.complete[..complete] {
-                let lane = &mut lanes[i];
-                done(lane.sample, &lane.tokens[1 + prompt.len()..]);
-                order[on] = i;
+            for lane in &self.complete[..complete] {
+                done(lane.sample, &self.written[lane.memory..][prompt.len()..lane.len]);
+            }
+            lanes[on..active].copy_from_slice(&self.complete[..complete]);
+            for lane in &mut lanes[on..active] {
                 if next < count {
                     begin(lane, next);
                     next += 1;
@@ -176,7 +184,7 @@ impl Sampler {
             }
             active = on;
         }
-        (self.lanes, self.order) = (lanes, order);
+        self.lanes = lanes;
         result
     }
 

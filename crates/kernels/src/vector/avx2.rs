@@ -43,6 +43,7 @@ impl Vector for F32x8 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     const NEWTON: usize = 1;
+    const SCALES_ALL: bool = false;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {

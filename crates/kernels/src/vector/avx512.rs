@@ -43,6 +43,7 @@ impl Vector for F32x16 {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     const NEWTON: usize = 1;
+    const SCALES_ALL: bool = true;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {

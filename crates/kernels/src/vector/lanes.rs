@@ -36,6 +36,7 @@ impl Vector for F32Lanes {
     // Lower tiles where this is not the level that people use: the high ones take long to compile.
     const REGISTERS: usize = if cfg!(target_arch = "x86_64") { 8 } else { 16 };
     const NEWTON: usize = 0;
+    const SCALES_ALL: bool = false;
 
     #[inline(always)]
     fn splat(x: f32) -> Self {

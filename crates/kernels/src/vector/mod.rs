@@ -27,6 +27,8 @@ pub(crate) trait Vector:
     const REGISTERS: usize;
     /// Newton steps that bring an `*_estimate` to within 4 ulp.
     const NEWTON: usize;
+    /// Whether [`Vector::scale`] takes any whole `n`.
+    const SCALES_ALL: bool;
 
     fn splat(x: f32) -> Self;
     /// 0, 1, 2, ...

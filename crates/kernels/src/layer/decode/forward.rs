@@ -362,7 +362,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// What each row finds: in the first layer, which begins here, or by the queries that are there.
+    /// What each row finds by the queries that are there; those of the first layer are made here.
     ///
     /// # Safety
     /// As [`Pass::begin`].
@@ -379,17 +379,22 @@ impl<'a> Pass<'a> {
         for (r, s) in self.segments.iter().enumerate() {
             rows |= 1 << (s.past / 4 * GROUP + r);
         }
+        if layer == 0 {
+            // All begin before one looks: a key that was just stored would be waited for.
+            for r in 0..self.segments.len() {
+                // SAFETY: as the caller vouches.
+                unsafe {
+                    let q = self.begin::<V, NC>(r, stream, reach, qkv);
+                    store(q, qkv.q.add(r * NC * V::LANES));
+                }
+            }
+        }
         while rows != 0 {
             let r = rows.trailing_zeros() as usize % GROUP;
             rows &= rows - 1;
             // SAFETY: as the caller vouches.
             unsafe {
-                let q = if layer == 0 {
-                    self.begin::<V, NC>(r, stream, reach, qkv)
-                } else {
-                    load(qkv.q.add(r * NC * V::LANES))
-                };
-                self.look::<V, NC>(r, q, qkv, found);
+                self.look::<V, NC>(r, load(qkv.q.add(r * NC * V::LANES)), qkv, found);
             }
         }
     }

@@ -6,13 +6,13 @@ use crate::layer::tile::Table;
 use crate::math;
 use crate::vector::Vector;
 
-/// How many of four keys are seen: those behind the last are not.
+/// Added to the scores of four keys, of which so many are seen: the powers of the others become 0.
 static SEEN: [[f32; 16]; 5] = {
     let mut seen = [[0.0; 16]; 5];
     let mut i = 0;
     while i < 5 * 16 {
         if i % 4 >= i / 16 {
-            seen[i / 16][i % 16] = f32::NEG_INFINITY;
+            seen[i / 16][i % 16] = f32::MIN / 4.0;
         }
         i += 1;
     }
@@ -43,7 +43,7 @@ pub(super) unsafe fn look_around<V: Vector, const NC: usize>(
 }
 
 /// [`look_around`] in Q times four keys, of which the last four may be fewer. False if the powers of the scores were too
-/// large or too small, because the largest score is not taken off; where TAKEN, it is.
+/// large, because the largest score is not taken off; where TAKEN, it is.
 ///
 /// # Safety
 /// As [`look_around`].
@@ -96,7 +96,7 @@ unsafe fn quads<V: Vector, const NC: usize, const Q: usize, const TAKEN: bool>(
             }
             let (mut total, mut sums) = (V::zero(), [V::zero(); 4]);
             for i in 0..Q {
-                let weight = math::power2(scores[i]);
+                let weight = math::power2_finite(scores[i]);
                 total = total + weight;
                 let each = [
                     weight.quad_lane::<0>(),
@@ -110,8 +110,8 @@ unsafe fn quads<V: Vector, const NC: usize, const Q: usize, const TAKEN: bool>(
                 }
             }
             total = total.group_sum::<HEAD>();
-            let inside = V::gt_bits(total, V::splat(1e-25)) & V::gt_bits(V::splat(1e25), total);
-            good &= inside.count_ones() as usize == V::LANES;
+            // One of the powers is 1: the sum cannot be too small.
+            good &= V::gt_bits(V::splat(1e25), total).count_ones() as usize == V::LANES;
             out[n] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) * math::recip(total);
         }
     }

@@ -213,17 +213,19 @@ pub fn forward(
     assert!(logits.len() >= t * model.outputs, "decode: {} logits for {t} tokens", logits.len());
     let found = (what.len(), place.len());
     assert!(found == (model.outputs * c, model.positions * c), "decode: tables of {found:?} numbers");
-    let (mut fits, mut last) = (plan.holds(), 0);
-    for (s, (&token, &place)) in segments.iter().zip(tokens.iter().zip(places)) {
-        fits &= (token as usize) < model.outputs && (place as usize) < plan.reach;
+    let most = |numbers: &[u32]| numbers.iter().fold(0, |most, &n| most.max(n)) as usize;
+    let mut fits = plan.holds() && most(tokens) < model.outputs && most(places) < plan.reach;
+    let mut last = 0;
+    for s in segments {
         fits &= s.q_len == 1 && s.past < plan.reach;
-        last = last.max(s.kv_start.saturating_add(s.past));
+        last = s.kv_start.saturating_add(s.past).max(last);
     }
     assert!(fits, "decode: tokens {tokens:?} at {places:?}, {segments:?}, of {plan:?}");
     assert!(memory.v.offset >= memory.k.offset, "decode: values stand behind keys");
     let further = 2 * (memory.v.offset - memory.k.offset) * model.layers.saturating_sub(1);
     let room = memory.data.len().saturating_sub(memory.v.offset + further);
     assert!(memory.k.stride == c && memory.v.stride == c, "decode: memories of rows of the model");
-    assert!(t == 0 || last < room / c, "decode: memory of row {last}");
+    // A copy is told: what a message borrows stays in memory all the while.
+    assert!(t == 0 || last < room / c, "decode: memory of row {}", { last });
     forward::run(plan, logits, what, place, packed, tokens, places, segments, memory, scratch)
 }
