@@ -255,6 +255,7 @@ impl Learner<f64> for Scalar {
 
     fn add_aside(&mut self, i: usize) {
         let tape = self.tape.get_mut();
+        tape.graded = true;
         tape.grads.iter_mut().zip(&tape.aside[i]).for_each(|(sum, grad)| *sum += grad);
     }
 
