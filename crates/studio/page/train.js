@@ -181,11 +181,13 @@ function lines(entry) {
     const color = lineColor(i);
     const mine = one === entry;
     const several = session.runs.size > 1;
-    series.push({ name: several ? `${one.run.name} loss` : 'loss of a step', color, points: one.loss, faint: true });
-    series.push({ name: several ? `${one.run.name} mean` : 'mean of the last', color, points: smooth(one.loss) });
+    // A run that is not saved has no name.
+    const run = one.run.name ?? one.run.id;
+    series.push({ name: several ? `${run} loss` : 'loss of a step', color, points: one.loss, faint: true });
+    series.push({ name: several ? `${run} mean` : 'mean of the last', color, points: smooth(one.loss) });
     if (one.validations.length > 0) {
       series.push({
-        name: several ? `${one.run.name} validation` : 'validation',
+        name: several ? `${run} validation` : 'validation',
         color: lineColor(i + 1),
         dots: true,
         points: one.validations.map((v) => [v.step, Number(v.loss)]),
