@@ -69,10 +69,9 @@ impl Weights {
 
     /// All of them; f64 has a place for every f32.
     pub fn to_f64(&self) -> Vec<f64> {
-        match self {
-            Weights::F32(slice) => slice.iter().map(|&x| x.into()).collect(),
-            Weights::F64(slice) => slice.to_vec(),
-        }
+        let mut numbers = vec![0.0; self.len()];
+        self.write_to(&mut numbers);
+        numbers
     }
 
     /// The same, into memory that is there.
