@@ -54,13 +54,12 @@ pub trait Exchange<R: Real>: Send {
         Ok(())
     }
 
-    /// Adds to the gradients what was put `aside` of earlier parts, one after the other. Then makes the loss, and each
-    /// gradient in the range that is this worker's, the sum of everybody's: a binary tree in the order of the places.
-    /// Other gradients are arbitrary. Returns the range; it is always the same.
+    /// Makes the loss, and each gradient in the range that is this worker's, the sum of everybody's: a binary tree in
+    /// the order of the places. Other gradients stay as they are. Returns the range; it is always the same.
     ///
     /// # Errors
     /// Another worker is gone.
-    fn sum(&mut self, grads: &mut [R], aside: &[&[R]], loss: &mut f64) -> Result<Range<usize>, Error>;
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error>;
 
     /// Gives the others what stands in this worker's range, and puts into theirs what they have there. A loss that is
     /// no number ends the step before this.
@@ -98,8 +97,7 @@ impl<R: Real> Exchange<R> for Alone {
         Ok(())
     }
 
-    fn sum(&mut self, grads: &mut [R], aside: &[&[R]], _loss: &mut f64) -> Result<Range<usize>, Error> {
-        aside.iter().for_each(|earlier| R::add_into(grads, earlier));
+    fn sum(&mut self, grads: &mut [R], _loss: &mut f64) -> Result<Range<usize>, Error> {
         Ok(0..grads.len())
     }
 

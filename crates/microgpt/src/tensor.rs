@@ -87,9 +87,6 @@ pub struct Node {
     pub label: Option<Label>,
 }
 
-/// Gradients that were put aside: as many as were asked for, then empty slices.
-pub type Aside<'a, R> = [&'a [R]; usize::BITS as usize];
-
 /// An engine that trains: it holds the parameters and their gradients, two flat slices in the order of the layout.
 pub trait Learner<R: Real>: Engine + Send {
     /// The next step: forgets all tensors, sets all gradients to 0, and takes the batch that the operations refer to.
@@ -123,8 +120,6 @@ pub trait Learner<R: Real>: Engine + Send {
 
     /// The parameters and the gradients, to change.
     fn slices(&mut self) -> (&mut [R], &mut [R]);
-    /// The same, and what was put aside as number 0 to `aside`, to look at.
-    fn slices_and_aside(&mut self, aside: usize) -> (&mut [R], &mut [R], Aside<'_, R>);
 
     /// Puts the parameters' gradients aside, as number `i`; what is in their place is arbitrary until the next step.
     fn put_aside(&mut self, i: usize);

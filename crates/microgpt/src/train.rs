@@ -145,7 +145,7 @@ impl<R: Real> Trainer<R> {
         let share = parts / workers;
 
         self.exchange.begin(Call::Step(batch))?;
-        let (mut loss_now, mut waiting) = (0.0, aside(share - 1));
+        let mut loss_now = 0.0;
         for i in 0..share {
             let last = i + 1 == share;
             let part = batch.part(worker * share + i, parts, &mut self.part);
@@ -159,7 +159,6 @@ impl<R: Real> Trainer<R> {
                     let (engine, aside) = (&mut self.engine, aside(i));
                     let mut work = |ready: &mut Ready<'_, R>| engine.backward_while(objective, aside, ready);
                     self.exchange.sum_while(&mut work)?;
-                    waiting = 0;
                     loss_now = self.joined(i, loss_now);
                     break;
                 }
@@ -167,8 +166,8 @@ impl<R: Real> Trainer<R> {
             }
             loss_now = self.join(i, last, loss_now);
         }
-        let (params, grads, earlier) = self.engine.slices_and_aside(waiting);
-        let mine = self.exchange.sum(grads, &earlier[..waiting], &mut loss_now)?;
+        let (params, grads) = self.engine.slices();
+        let mine = self.exchange.sum(grads, &mut loss_now)?;
         if !loss_now.is_finite() {
             let step = self.steps_done + 1;
             return Err(Error::diverged(format!(
@@ -214,12 +213,12 @@ impl<R: Real> Trainer<R> {
         &self.grad_norms
     }
 
-    /// Sums the parts as a binary tree: what part `i` completes is joined with what waits for it, from small to large,
-    /// and the whole then waits for as much again; but the last is joined by the exchange. Returns the loss of the whole.
+    /// Sums the parts as a binary tree: what part `i` completes is joined with what waits for it, from small to large;
+    /// unless it is the last, the whole then waits for as much again. Returns the loss of the whole.
     fn join(&mut self, i: usize, last: bool, loss: f64) -> f64 {
         let loss = self.joined(i, loss);
+        (0..aside(i)).for_each(|earlier| self.engine.add_aside(earlier));
         if !last {
-            (0..aside(i)).for_each(|earlier| self.engine.add_aside(earlier));
             self.engine.put_aside(aside(i));
             self.losses[aside(i)] = loss;
         }

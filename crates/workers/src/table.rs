@@ -83,18 +83,13 @@ impl<R: Real> Seat<R> {
         Seat { table: table.clone(), place, spare: Vec::new(), shown: false }
     }
 
-    /// The sums of the range that is this worker's; what is `aside` belongs to its gradients.
-    pub(crate) fn sum(
-        &mut self,
-        grads: &mut [R],
-        aside: &[&[R]],
-        loss: &mut f64,
-    ) -> Result<Range<usize>, Over> {
+    /// The sums of the range that is this worker's.
+    pub(crate) fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Over> {
         let Seat { table, place, spare, .. } = self;
         let workers = table.ranges.len();
         for piece in (0..workers).filter(|piece| piece != place) {
-            let theirs = table.ranges[piece].clone();
-            put_joined(&table.pieces[*place][piece], &grads[theirs.clone()], aside, theirs.start);
+            let theirs = &grads[table.ranges[piece].clone()];
+            put(&table.pieces[*place][piece], theirs);
         }
         *held(table.losses[*place].lock()) = *loss;
         table.meeting.wait()?;
@@ -105,7 +100,6 @@ impl<R: Real> Seat<R> {
             let here = i * CHUNK..i * CHUNK + sums.len();
             let own = &mut own[..sums.len()];
             own.copy_from_slice(sums);
-            add(own, aside, mine.start + here.start);
             let take = |worker: usize, to: &mut [R], add: bool| {
                 let copy = |from: &[R], to: &mut [R]| {
                     if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
@@ -209,21 +203,6 @@ impl<R: Real> Seat<R> {
         let all = if self.place == 0 { &table.losses[..] } else { &[] };
         Ok(all.iter().map(|loss| *held(loss.lock())).collect())
     }
-}
-
-/// Shows numbers, and what is aside at their place added: a chunk at a time, which is still in the cache then.
-fn put_joined<R: Real>(piece: &RwLock<Vec<R>>, numbers: &[R], aside: &[&[R]], place: usize) {
-    let mut piece = held(piece.write());
-    piece.clear();
-    for (i, chunk) in numbers.chunks(CHUNK).enumerate() {
-        piece.extend_from_slice(chunk);
-        add(&mut piece[i * CHUNK..], aside, place + i * CHUNK);
-    }
-}
-
-/// Adds what is aside from `place` on.
-fn add<R: Real>(to: &mut [R], aside: &[&[R]], place: usize) {
-    aside.iter().for_each(|earlier| R::add_into(to, &earlier[place..place + to.len()]));
 }
 
 fn put<R: Copy>(piece: &RwLock<Vec<R>>, numbers: &[R]) {

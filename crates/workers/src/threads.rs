@@ -132,11 +132,11 @@ impl<R: Real> Exchange<R> for Member<R> {
         Ok(())
     }
 
-    fn sum(&mut self, grads: &mut [R], aside: &[&[R]], loss: &mut f64) -> Result<Range<usize>, Error> {
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error> {
         let alone = self.alone();
         let Member { seat, own, .. } = self;
         let mut sum = || -> Result<Range<usize>, Over> {
-            let here = seat.sum(grads, aside, loss)?;
+            let here = seat.sum(grads, loss)?;
             if alone {
                 return Ok(here);
             }
@@ -192,20 +192,15 @@ impl<R: Real> Host<R> {
         }
     }
 
-    fn sum_with_all(
-        &mut self,
-        grads: &mut [R],
-        aside: &[&[R]],
-        loss: &mut f64,
-    ) -> Result<Result<Range<usize>, Error>, Over> {
+    fn sum_with_all(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Result<Range<usize>, Error>, Over> {
         let alone = self.member.alone();
         let Member { seat, own, .. } = &mut self.member;
-        let here = seat.sum(grads, aside, loss)?;
+        let here = seat.sum(grads, loss)?;
         if alone {
             return Ok(Ok(here));
         }
         seat.bring_sums(grads)?;
-        if let Err(error) = self.outer.sum(grads, &[], loss) {
+        if let Err(error) = self.outer.sum(grads, loss) {
             return Ok(Err(error));
         }
         seat.deal(grads, loss, own)?;
@@ -238,8 +233,8 @@ impl<R: Real> Exchange<R> for Host<R> {
         self.member.seat.table.meeting.wait().map_err(|Over| self.lost())
     }
 
-    fn sum(&mut self, grads: &mut [R], aside: &[&[R]], loss: &mut f64) -> Result<Range<usize>, Error> {
-        let done = self.sum_with_all(grads, aside, loss);
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error> {
+        let done = self.sum_with_all(grads, loss);
         self.in_step = loss.is_finite();
         done.unwrap_or_else(|Over| Err(self.lost()))
     }

@@ -146,8 +146,7 @@ impl<R: Carried> Exchange<R> for Seat<R> {
         Ok(())
     }
 
-    fn sum(&mut self, grads: &mut [R], aside: &[&[R]], loss: &mut f64) -> Result<Range<usize>, Error> {
-        aside.iter().for_each(|earlier| R::add_into(grads, earlier));
+    fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Error> {
         let (mine, (me, size)) = (self.mine(), place());
         if !std::mem::take(&mut self.early) {
             self.swap_while(&mut |ready| ready(0..grads.len(), grads));

@@ -32,7 +32,7 @@ pub fn trial(len: usize, turns: usize) -> Vec<[f64; 2]> {
         .map(|_| {
             ours.copy_from_slice(&numbers);
             let exchange = time(&mut || {
-                seat.sum(&mut ours, &[], &mut 0.0).expect("all are here");
+                seat.sum(&mut ours, &mut 0.0).expect("all are here");
                 seat.share(&mut ours).expect("all are here");
             });
             let reduce = time(&mut || {

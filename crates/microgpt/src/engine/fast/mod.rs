@@ -6,11 +6,10 @@
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::sight::Sight;
-use crate::tensor::{Aside, Engine, Id, Label, Learner, Node, Op, Order, Shape};
+use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::buffer::Buffer;
 use microgpt_kernels::layer::decode;
 use microgpt_kernels::{attention, sample, slices};
-use std::array::from_fn;
 use std::cell::{Ref, RefCell};
 use std::ops::Range;
 
@@ -281,12 +280,6 @@ impl Learner<f32> for Fast {
         // The weights are about to change.
         tape.packed.forget();
         (&mut tape.params, tape.param_grads.all())
-    }
-
-    fn slices_and_aside(&mut self, aside: usize) -> (&mut [f32], &mut [f32], Aside<'_, f32>) {
-        let Tape { packed, params, param_grads, aside: earlier, .. } = self.tape.get_mut();
-        packed.forget();
-        (params, param_grads.all(), from_fn(|i| if i < aside { &earlier[i] } else { &[][..] }))
     }
 
     fn put_aside(&mut self, i: usize) {

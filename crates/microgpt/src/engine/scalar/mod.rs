@@ -9,9 +9,8 @@
 use super::clock::Clock;
 use crate::batch::{Batch, Segment};
 use crate::sight::Sight;
-use crate::tensor::{Aside, Engine, Id, Label, Learner, Node, Op, Order, Shape};
+use crate::tensor::{Engine, Id, Label, Learner, Node, Op, Order, Shape};
 use microgpt_kernels::dropout;
-use std::array::from_fn;
 use std::cell::{Ref, RefCell};
 use std::ops::Range;
 use std::panic::Location;
@@ -238,12 +237,6 @@ impl Learner<f64> for Scalar {
         let tape = self.tape.get_mut();
         tape.graded = true;
         (&mut tape.values[..tape.num_params], &mut tape.grads[..tape.num_params])
-    }
-
-    fn slices_and_aside(&mut self, aside: usize) -> (&mut [f64], &mut [f64], Aside<'_, f64>) {
-        let Tape { values, grads, graded, aside: earlier, num_params: n, .. } = self.tape.get_mut();
-        *graded = true;
-        (&mut values[..*n], &mut grads[..*n], from_fn(|i| if i < aside { &earlier[i] } else { &[][..] }))
     }
 
     fn put_aside(&mut self, i: usize) {
