@@ -23,6 +23,7 @@ pub mod feature;
 pub mod float;
 pub mod layer;
 pub mod layernorm;
+pub mod lent;
 pub mod lion;
 pub mod math;
 pub mod matmul;

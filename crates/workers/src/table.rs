@@ -1,13 +1,14 @@
 //! The table that threads sit at: what they show each other, and when who may look.
 
 use crate::meeting::{Meeting, Over, held};
-use crate::tree::{CHUNK, tree, tree_of};
+use crate::tree::{CHUNK, room, tree, tree_of};
 use microgpt::batch::Batch;
 use microgpt::exchange::Call;
 use microgpt::real::Real;
+use microgpt_kernels::lent::Lent;
 use std::any::Any;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 /// What is to be done, for those who were not called themselves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,9 +26,9 @@ pub(crate) struct Table<R> {
     pub(crate) task: Mutex<Task>,
     /// The batch of a step, or those to look at.
     pub(crate) batches: Mutex<Vec<Batch>>,
-    /// Each worker's gradients, in as many pieces as there are workers. Its own piece it keeps to itself; there, it shows
-    /// what else stands in its range.
-    pieces: Vec<Vec<RwLock<Vec<R>>>>,
+    /// What each worker lends the others while they are all in the same call: what stands before its range and behind it,
+    /// or its range alone.
+    shown: Vec<[Lent<R>; 2]>,
     losses: Vec<Mutex<f64>>,
     /// Which numbers each worker sums.
     ranges: Vec<Range<usize>>,
@@ -38,16 +39,22 @@ pub(crate) struct Table<R> {
 impl<R: Real> Table<R> {
     pub(crate) fn new(ranges: Vec<Range<usize>>) -> Table<R> {
         let workers = ranges.len();
-        let piece = |i: usize| RwLock::new(vec![R::default(); ranges[i].len()]);
         Table {
             meeting: Meeting::new(workers),
             task: Mutex::default(),
             batches: Mutex::default(),
-            pieces: (0..workers).map(|_| (0..workers).map(piece).collect()).collect(),
+            shown: (0..workers).map(|_| Default::default()).collect(),
             losses: (0..workers).map(|_| Mutex::default()).collect(),
             ranges,
             panic: Mutex::default(),
         }
+    }
+
+    /// Does `work` when all have come to it, and waits until all have done theirs.
+    fn together(&self, work: impl FnOnce()) -> Result<(), Over> {
+        self.meeting.wait()?;
+        work();
+        self.meeting.wait()
     }
 
     /// Shows what is to be done.
@@ -74,71 +81,48 @@ pub(crate) struct Seat<R> {
     pub(crate) table: Arc<Table<R>>,
     pub(crate) place: usize,
     spare: Vec<R>,
-    /// Has it shown something in its own piece that others may still be looking at?
-    shown: bool,
 }
 
 impl<R: Real> Seat<R> {
     pub(crate) fn new(table: &Arc<Table<R>>, place: usize) -> Seat<R> {
-        Seat { table: table.clone(), place, spare: Vec::new(), shown: false }
+        Seat { table: table.clone(), place, spare: Vec::new() }
     }
 
     /// The sums of the range that is this worker's.
     pub(crate) fn sum(&mut self, grads: &mut [R], loss: &mut f64) -> Result<Range<usize>, Over> {
-        let Seat { table, place, spare, .. } = self;
-        let workers = table.ranges.len();
-        for piece in (0..workers).filter(|piece| piece != place) {
-            let theirs = &grads[table.ranges[piece].clone()];
-            put(&table.pieces[*place][piece], theirs);
-        }
-        *held(table.losses[*place].lock()) = *loss;
-        table.meeting.wait()?;
-        spare.resize(CHUNK * (1 + workers.ilog2() as usize), R::default());
-        let (own, spare) = spare.split_at_mut(CHUNK);
-        let mine = table.ranges[*place].clone();
-        for (i, sums) in grads[mine.clone()].chunks_mut(CHUNK).enumerate() {
-            let here = i * CHUNK..i * CHUNK + sums.len();
-            let own = &mut own[..sums.len()];
-            own.copy_from_slice(sums);
-            let take = |worker: usize, to: &mut [R], add: bool| {
-                let copy = |from: &[R], to: &mut [R]| {
-                    if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
+        let Seat { table, place, spare } = self;
+        let (me, ranges) = (*place, &table.ranges);
+        let mine = ranges[me].clone();
+        spare.resize(room(ranges.len()), R::default());
+        *held(table.losses[me].lock()) = *loss;
+        let [before, sums, behind] = around(grads, &mine);
+        let add = || {
+            for (i, sums) in sums.chunks_mut(CHUNK).enumerate() {
+                let (start, len) = (mine.start + i * CHUNK, sums.len());
+                let see = |worker: usize, look: &mut dyn FnMut(&[R])| {
+                    // What this worker sums stands before the other's range, or behind it.
+                    let behind = worker < me;
+                    let start = start - if behind { ranges[worker].end } else { 0 };
+                    table.shown[worker][usize::from(behind)].look(|all| look(&all[start..][..len]));
                 };
-                if worker == *place {
-                    copy(own, to);
-                } else {
-                    copy(&held(table.pieces[worker][*place].read())[here.clone()], to);
-                }
-            };
-            tree(0..workers, &take, sums, spare);
-        }
-        *loss = tree_of(0..workers, &|worker| *held(table.losses[worker].lock()));
-        self.shown = false;
+                tree(0..ranges.len(), me, &see, sums, spare);
+            }
+        };
+        let [first, second] = &table.shown[me];
+        first.lend(before, || second.lend(behind, || table.together(add)))?;
+        *loss = tree_of(0..ranges.len(), &|worker| *held(table.losses[worker].lock()));
         Ok(mine)
     }
 
     /// Gives the others what stands in this worker's range, and takes what stands in theirs.
     pub(crate) fn share(&mut self, numbers: &mut [R]) -> Result<(), Over> {
         let table = self.table.clone();
-        self.bring(numbers, &table.ranges)?;
-        if self.place > 0 {
-            self.take(0..table.ranges.len(), numbers, &table.ranges);
-        }
-        Ok(())
+        self.pass(numbers, &table.ranges, true)
     }
 
     /// Shows what stands in this worker's range of these; the caller takes everybody's.
     pub(crate) fn bring(&mut self, numbers: &mut [R], ranges: &[Range<usize>]) -> Result<(), Over> {
-        let Seat { table, place, shown, .. } = self;
-        if std::mem::replace(shown, true) {
-            table.meeting.wait()?;
-        }
-        put(&table.pieces[*place][*place], &numbers[ranges[*place].clone()]);
-        table.meeting.wait()?;
-        if self.place == 0 {
-            self.take(1..ranges.len(), numbers, ranges);
-        }
-        Ok(())
+        self.pass(numbers, ranges, self.place == 0)
     }
 
     /// The same of what each has just summed.
@@ -147,12 +131,23 @@ impl<R: Real> Seat<R> {
         self.bring(grads, &table.ranges)
     }
 
-    /// Takes what these workers have shown.
-    fn take(&self, workers: Range<usize>, numbers: &mut [R], ranges: &[Range<usize>]) {
-        for worker in workers.filter(|&worker| worker != self.place) {
-            let piece = held(self.table.pieces[worker][worker].read());
-            numbers[ranges[worker].clone()].copy_from_slice(&piece);
-        }
+    /// Shows what stands in this worker's range; `take`: and takes what the others show.
+    fn pass(&mut self, numbers: &mut [R], ranges: &[Range<usize>], take: bool) -> Result<(), Over> {
+        let (table, me) = (&self.table, self.place);
+        let [before, mine, behind] = around(numbers, &ranges[me]);
+        table.shown[me][0].lend(mine, || {
+            table.together(|| {
+                for worker in (0..if take { ranges.len() } else { 0 }).filter(|&worker| worker != me) {
+                    let Range { start, end } = ranges[worker];
+                    let to = if worker < me {
+                        &mut before[start..end]
+                    } else {
+                        &mut behind[start - ranges[me].end..end - ranges[me].end]
+                    };
+                    table.shown[worker][0].look(|from| to.copy_from_slice(from));
+                }
+            })
+        })
     }
 
     /// The caller shows to each worker what stands in its range of these, and its loss; they take it.
@@ -162,37 +157,28 @@ impl<R: Real> Seat<R> {
         loss: &mut f64,
         ranges: &[Range<usize>],
     ) -> Result<(), Over> {
-        let Seat { table, place, shown, .. } = self;
-        if *place == 0 {
-            for (piece, range) in table.pieces[0].iter().zip(ranges).skip(1) {
-                put(piece, &numbers[range.clone()]);
-            }
-            *held(table.losses[0].lock()) = *loss;
+        if self.place == 0 {
+            *held(self.table.losses[0].lock()) = *loss;
         }
-        table.meeting.wait()?;
-        if *place > 0 {
-            numbers[ranges[*place].clone()].copy_from_slice(&held(table.pieces[0][*place].read()));
-            *loss = *held(table.losses[0].lock());
-        }
-        *shown = false;
+        self.hand_out(numbers, ranges[self.place].clone())?;
+        *loss = *held(self.table.losses[0].lock());
         Ok(())
     }
 
     /// The caller shows all of its numbers, and the others take them.
     pub(crate) fn spread(&mut self, numbers: &mut [R]) -> Result<(), Over> {
-        let Seat { table, place, .. } = self;
-        if *place == 0 {
-            for (piece, range) in table.pieces[0].iter().zip(&table.ranges) {
-                put(piece, &numbers[range.clone()]);
-            }
+        self.hand_out(numbers, 0..numbers.len())
+    }
+
+    /// The caller shows all of its numbers, and the others take those in `range`.
+    fn hand_out(&mut self, numbers: &mut [R], range: Range<usize>) -> Result<(), Over> {
+        let (table, shown) = (&self.table, &self.table.shown[0][0]);
+        if self.place == 0 {
+            return shown.lend(numbers, || table.together(|| ()));
         }
-        table.meeting.wait()?;
-        if *place > 0 {
-            for (piece, range) in table.pieces[0].iter().zip(&table.ranges) {
-                numbers[range.clone()].copy_from_slice(&held(piece.read()));
-            }
-        }
-        Ok(())
+        table.together(|| {
+            shown.look(|from| numbers[range.clone()].copy_from_slice(&from[range]));
+        })
     }
 
     /// Everybody's number, for the caller.
@@ -205,8 +191,9 @@ impl<R: Real> Seat<R> {
     }
 }
 
-fn put<R: Copy>(piece: &RwLock<Vec<R>>, numbers: &[R]) {
-    let mut piece = held(piece.write());
-    piece.clear();
-    piece.extend_from_slice(numbers);
+/// What stands before a range, in it, and behind it.
+fn around<'a, R>(numbers: &'a mut [R], range: &Range<usize>) -> [&'a mut [R]; 3] {
+    let (numbers, behind) = numbers.split_at_mut(range.end);
+    let (before, inside) = numbers.split_at_mut(range.start);
+    [before, inside, behind]
 }

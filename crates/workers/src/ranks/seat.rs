@@ -3,7 +3,7 @@
 use super::Carried;
 use super::orders::{self, Order};
 use super::post::{BUCKET, Letters, NUMBERS, by_post, place};
-use crate::tree::{CHUNK, tree, tree_of};
+use crate::tree::{CHUNK, room, tree, tree_of};
 use microgpt::Error;
 use microgpt::exchange::{Call, Exchange, Ready};
 use microgpt::train::Trainer;
@@ -153,17 +153,13 @@ impl<R: Carried> Exchange<R> for Seat<R> {
         }
 
         let Seat { pieces, spare, losses, .. } = self;
-        spare.resize(CHUNK * (1 + size.ilog2() as usize), R::default());
-        let (own, spare) = spare.split_at_mut(CHUNK);
+        spare.resize(room(size), R::default());
         for (i, sums) in grads[mine.clone()].chunks_mut(CHUNK).enumerate() {
             let here = i * CHUNK..i * CHUNK + sums.len();
-            let own = &mut own[..sums.len()];
-            own.copy_from_slice(sums);
-            let take = |rank: usize, to: &mut [R], add: bool| {
-                let from = if rank == me { &*own } else { &pieces[rank * mine.len()..][here.clone()] };
-                if add { R::add_into(to, from) } else { to.copy_from_slice(from) }
+            let see = |rank: usize, look: &mut dyn FnMut(&[R])| {
+                look(&pieces[rank * mine.len()..][here.clone()]);
             };
-            tree(0..size, &take, sums, spare);
+            tree(0..size, me, &see, sums, spare);
         }
         let now = [*loss];
         by_post(|letters| letters.gather(&now, losses));
