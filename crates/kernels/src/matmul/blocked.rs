@@ -3,10 +3,11 @@
 //! for each block of rows, of k: copy A, if that pays;  for each panel of B, three registers wide: for each tile of rows:
 //! A and C come from the second cache, B from the first.
 //!
-//! B by columns is turned before, some panels at a time. B by rows is read where it is by a panel's first tile, which
+//! B by columns is turned before, some panels at a time, of which the next are asked for meanwhile. B by rows is read where it is by a panel's first tile, which
 //! leaves the copy that the others read.
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
+use super::soon::Soon;
 use super::tile::{self, GROUP, Panel};
 use crate::level;
 use crate::vector::Vector;
@@ -21,6 +22,8 @@ const MC: usize = 1024;
 /// A block of C stays in the second cache while k goes on: 1 MiB.
 const C_BLOCK: usize = 1 << 18;
 const WIDEST: usize = 48;
+/// Fewer tiles of a panel would each have to ask for many lines of what is turned next.
+const TILES: usize = 16;
 
 thread_local! {
     /// Room for one panel of B and one block of A, kept by the thread so that no call allocates once warm.
@@ -41,7 +44,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn offset(self, r: usize, c: usize) -> View {
+    pub(super) fn offset(self, r: usize, c: usize) -> View {
         View { at: self.at.wrapping_add(r * self.rs + c * self.cs), ..self }
     }
 }
@@ -109,6 +112,7 @@ pub(crate) unsafe fn product_onto(
             let strips = room.readable(rows, mc, kc, n);
             // By rows, B is read where it is, and where that is far away, kept by the first tile of each panel for the others.
             let by_rows = b.cs == 1;
+            let tiles = mc.div_ceil(8); // of a panel
             let keep = by_rows && m >= 24 && kc * b.rs > 8192;
             let keep = if keep { room.get(KC * WIDEST) } else { std::ptr::null_mut() };
             let block =
@@ -117,6 +121,11 @@ pub(crate) unsafe fn product_onto(
                 let nc = block.min(n - n0);
                 let columns = columns.offset(0, n0);
                 let from = if by_rows { columns.at } else { room.pack(columns, kc, nc) };
+                let mut soon = if !by_rows && b.rs == 1 && tiles >= TILES {
+                    Soon::turned(b, [p0, kc, k], [n0, nc, n], tiles * nc.div_ceil(WIDEST))
+                } else {
+                    Soon::nothing()
+                };
                 let mut j0 = 0;
                 while j0 < nc {
                     let wide = width(nc - j0, lanes);
@@ -138,7 +147,7 @@ pub(crate) unsafe fn product_onto(
                         base: if base.is_null() { base } else { base.wrapping_add(at) },
                     };
                     // SAFETY: the caller vouches for the matrices, `Room` for its copies.
-                    unsafe { tile::run(panel, lanes, strips.columns) };
+                    unsafe { tile::run(panel, lanes, strips.columns, &mut soon) };
                     j0 += wide;
                 }
             }

@@ -14,6 +14,7 @@
 mod blocked;
 mod dot;
 mod small;
+mod soon;
 mod tile;
 #[cfg(feature = "gemm")]
 mod wide;

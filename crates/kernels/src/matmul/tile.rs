@@ -7,6 +7,7 @@
 //! by rows (`A[r, p]` at `a[r * stride + p]`) and by columns (`a[p * stride + r]`, a transposed matrix).
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
+use super::soon::Soon;
 use crate::vector::Vector;
 
 /// Rows of A that stand together by columns: a cache line.
@@ -150,7 +151,7 @@ const fn tallest<V: Vector>(nv: usize, columns: bool) -> usize {
 /// All tiles of a panel, of nearly equal heights: 9 rows are 5 + 4, not 8 + 1, which would wait for its own sums.
 /// By columns, tiles keep within groups of 16 rows.
 #[inline(always)]
-fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
+fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel, soon: &mut Soon) {
     let most = tallest::<V>(NV, COLUMNS);
     let (start, m) = (p.a, p.m);
     for first in (0..m).step_by(if COLUMNS { GROUP } else { m.max(1) }) {
@@ -162,6 +163,7 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
         while left > 0 {
             let keeping = !p.b_packed && !p.keep.is_null();
             let height = if keeping { most } else { left.div_ceil(tiles) };
+            soon.ask::<V>();
             macro_rules! heights {
                 ($($mr:literal)*) => {
                     match height {
@@ -196,10 +198,10 @@ fn panel<V: Vector, const NV: usize, const COLUMNS: bool>(mut p: Panel) {
 macro_rules! panels {
     ($($name:ident, $body:ident, $nv:literal, $columns:literal;)*) => {$(
         #[inline(always)]
-        fn $body<V: Vector>(p: Panel) {
-            panel::<V, $nv, $columns>(p)
+        fn $body<V: Vector>(p: Panel, soon: &mut Soon) {
+            panel::<V, $nv, $columns>(p, soon)
         }
-        simd! { fn $name(p: Panel) = $body; }
+        simd! { fn $name(p: Panel, soon: &mut Soon) = $body; }
     )*};
 }
 panels! {
@@ -211,19 +213,19 @@ panels! {
     columns3, columns3_body, 3, true;
 }
 
-/// One panel, A by rows or by columns.
+/// One panel, A by rows or by columns; each tile asks for some of what is needed `soon`.
 ///
 /// # Safety
 /// `a`, `b`, and `base` or null, can be read, and `c` written, over their whole extent: `[m, k]`, `[k, n]` (when padded: up
 /// to whole registers) and `[m, n]`.
-pub(super) unsafe fn run(p: Panel, lanes: usize, columns: bool) {
+pub(super) unsafe fn run(p: Panel, lanes: usize, columns: bool, soon: &mut Soon) {
     match (p.n.div_ceil(lanes), columns) {
-        (1, false) => rows1(p),
-        (2, false) => rows2(p),
-        (3, false) => rows3(p),
-        (1, true) => columns1(p),
-        (2, true) => columns2(p),
-        (3, true) => columns3(p),
+        (1, false) => rows1(p, soon),
+        (2, false) => rows2(p, soon),
+        (3, false) => rows3(p, soon),
+        (1, true) => columns1(p, soon),
+        (2, true) => columns2(p, soon),
+        (3, true) => columns3(p, soon),
         (wide, _) => unreachable!("a panel of {wide} registers"),
     }
 }

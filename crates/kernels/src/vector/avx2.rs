@@ -245,4 +245,8 @@ impl Vector for F32x8 {
     fn prefetch(p: *const f32) {
         with!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
+    #[inline(always)]
+    fn prefetch_far(p: *const f32) {
+        with!(_mm_prefetch::<_MM_HINT_T1>(p.cast()))
+    }
 }

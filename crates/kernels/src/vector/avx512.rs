@@ -261,4 +261,8 @@ impl Vector for F32x16 {
     fn prefetch(p: *const f32) {
         with!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
     }
+    #[inline(always)]
+    fn prefetch_far(p: *const f32) {
+        with!(_mm_prefetch::<_MM_HINT_T1>(p.cast()))
+    }
 }

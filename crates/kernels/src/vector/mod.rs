@@ -138,6 +138,9 @@ pub(crate) trait Vector:
     /// A hint that the cache line at `p` will be wanted; any `p` will do.
     #[inline(always)]
     fn prefetch(_p: *const f32) {}
+    /// The same, into the second cache.
+    #[inline(always)]
+    fn prefetch_far(_p: *const f32) {}
 
     #[inline(always)]
     fn zero() -> Self {
