@@ -4,11 +4,13 @@
 //! worker 0 (the caller)              worker 1, 2, ...
 //! shows the batch  ---- meeting ---- looks at it
 //! works on its parts                 works on its parts
-//! shows its gradients  - meeting --- shows its gradients
-//! sums a range of them               sums another range
+//! lends its gradients  - meeting --- lends its gradients
+//! sums a range of all                sums another range of all
+//!                  ---- meeting ----
 //! updates that range                 updates that range
-//! shows the range  ---- meeting ---- shows the range
-//! takes the other                    takes the other
+//! lends the range  ---- meeting ---- lends the range
+//! copies the other                   copies the other
+//!                  ---- meeting ----
 //! ```
 //!
 //! Where the process is one of several, they are a branch of the tree. Then the caller alone deals with the other processes:

@@ -3,8 +3,8 @@
 //! for each block of rows, of k: copy A, if that pays;  for each panel of B, three registers wide: for each tile of rows:
 //! A and C come from the second cache, B from the first.
 //!
-//! B by columns is turned before, some panels at a time, of which the next are asked for meanwhile. B by rows is read where it is by a panel's first tile, which
-//! leaves the copy that the others read.
+//! B by columns is turned before, some panels at a time, of which the next are asked for meanwhile. B by rows is read
+//! where it is by a panel's first tile, which leaves the copy that the others read.
 #![expect(unsafe_code, reason = "reads behind one check for the whole matrix")]
 
 use super::soon::Soon;
