@@ -80,23 +80,46 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
 
 /// Replaces a folder as a whole by these files, whose content is made one after the other.
 ///
-/// A folder cannot be renamed onto another, so the old one steps aside for a moment; if the machine stops in that
-/// moment, [`find_folder`] still finds the old one.
-///
 /// # Errors
 /// The disk's; the old folder is still there then.
 pub fn replace_folder(path: &Path, files: &[(&str, &dyn Fn() -> Vec<u8>)]) -> Result<(), Error> {
+    refill(path, |new| {
+        for (name, content) in files {
+            let write = |mut file: File| file.write_all(&content()).and_then(|()| file.sync_all());
+            File::create(new.join(name)).and_then(write).map_err(unwritable(path))?;
+        }
+        Ok(())
+    })
+}
+
+/// Replaces a folder as a whole by copies of files of another, which need not fit in memory.
+///
+/// # Errors
+/// The disk's; the old folder is still there then.
+pub fn copy_folder(from: &Path, path: &Path, names: &[&str]) -> Result<(), Error> {
+    refill(path, |new| {
+        for name in names {
+            let mut source = File::open(from.join(name)).map_err(unreadable(&from.join(name), "a file"))?;
+            let write = |mut file: File| io::copy(&mut source, &mut file).and_then(|_| file.sync_all());
+            File::create(new.join(name)).and_then(write).map_err(unwritable(path))?;
+        }
+        Ok(())
+    })
+}
+
+/// Replaces a folder as a whole by an empty one that `fill` has filled.
+///
+/// A folder cannot be renamed onto another, so the old one steps aside for a moment; if the machine stops in that
+/// moment, [`find_folder`] still finds the old one.
+fn refill(path: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     let (new, old) = (beside(path, "new"), beside(path, "old"));
-    let swap = || {
+    let empty = || {
         if new.exists() {
             fs::remove_dir_all(&new)?;
         }
-        fs::create_dir_all(&new)?;
-        for (name, content) in files {
-            let mut file = File::create(new.join(name))?;
-            file.write_all(&content())?;
-            file.sync_all()?;
-        }
+        fs::create_dir_all(&new)
+    };
+    let swap = || {
         sync(Some(&new));
         if path.exists() {
             if old.exists() {
@@ -108,16 +131,16 @@ pub fn replace_folder(path: &Path, files: &[(&str, &dyn Fn() -> Vec<u8>)]) -> Re
         sync(path.parent());
         if old.exists() { fs::remove_dir_all(&old) } else { Ok(()) }
     };
-    swap().map_err(|error| {
+    let all = empty().map_err(unwritable(path)).and_then(|()| fill(&new));
+    all.and_then(|()| swap().map_err(unwritable(path))).inspect_err(|_| {
         if !path.exists() {
             let _ = fs::rename(&old, path);
         }
         let _ = fs::remove_dir_all(&new);
-        unwritable(path)(error)
     })
 }
 
-/// Where the folder is that [`replace_folder`] wrote: at `path`, or aside if the machine stopped while it was replaced.
+/// Where the folder is that [`replace_folder`] or [`copy_folder`] wrote: at `path`, or aside if the machine stopped while it was replaced.
 pub fn find_folder(path: &Path) -> PathBuf {
     let old = beside(path, "old");
     if !path.exists() && old.exists() { old } else { path.to_path_buf() }
@@ -148,8 +171,10 @@ mod tests {
             replace_folder(&folder, &[("x", &|| round.into()), ("y", &Vec::new)]).unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), round);
             assert_eq!(fs::read_to_string(folder.join("x")).unwrap(), round);
+            copy_folder(&folder, &root.path().join("best"), &["x"]).unwrap();
+            assert_eq!(fs::read_to_string(root.path().join("best/x")).unwrap(), round);
         }
-        assert_eq!(names(root.path()), ["a.txt", "latest"]);
+        assert_eq!(names(root.path()), ["a.txt", "best", "latest"]);
     }
 
     #[test]
@@ -175,6 +200,9 @@ mod tests {
             "{error}"
         );
         assert!(replace_folder(&root.path().join("file/inside"), &[]).is_err());
+        let (from, to) = (root.path().join("nothing"), root.path().join("copy"));
+        let error = copy_folder(&from, &to, &["x"]).unwrap_err().to_string();
+        assert!(error.ends_with("nothing/x: expected a file, found no such file or folder"), "{error}");
         assert_eq!(names(root.path()), ["file"]);
     }
 }
