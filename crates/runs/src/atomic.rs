@@ -140,7 +140,8 @@ fn refill(path: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<
     })
 }
 
-/// Where the folder is that [`replace_folder`] or [`copy_folder`] wrote: at `path`, or aside if the machine stopped while it was replaced.
+/// Where the folder is that [`replace_folder`] or [`copy_folder`] wrote: at `path`, or aside if the machine stopped while
+/// it was replaced.
 pub fn find_folder(path: &Path) -> PathBuf {
     let old = beside(path, "old");
     if !path.exists() && old.exists() { old } else { path.to_path_buf() }
